@@ -1,0 +1,65 @@
+"""The fast kernels for a CPU: Numba, with NumPy's BLAS for the matrix products.
+
+The same functions as in `reference`, less `xp`, for float32 and float64; `KERNELS` maps their names to them. Importing
+this package imports Numba. How a kernel is compiled and launched is in `_jit.py`, which memory layouts the kernels
+know in `layout.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ._jit import get_num_threads, on_compile, set_num_threads, warm_up
+from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
+from .elementwise import (
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sgd_step,
+    sigmoid,
+    sigmoid_backward,
+    tanh_backward,
+)
+from .norm import batch_norm_backward, batch_norm_transform, channel_moments
+from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
+from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    kernel.__name__: kernel
+    for kernel in (
+        adaptive_max_pool2d,
+        avg_pool2d,
+        avg_pool2d_backward,
+        batch_norm_backward,
+        batch_norm_transform,
+        channel_moments,
+        col2im,
+        conv2d,
+        conv2d_input_grad,
+        conv2d_weight_grad,
+        gather_plane,
+        gelu,
+        gelu_backward,
+        im2col,
+        leaky_relu,
+        leaky_relu_backward,
+        log_softmax,
+        log_softmax_backward,
+        max_pool2d,
+        relu,
+        relu_backward,
+        scatter_plane,
+        sgd_step,
+        sigmoid,
+        sigmoid_backward,
+        softmax,
+        softmax_backward,
+        tanh_backward,
+    )
+}
+
+__all__ = ["KERNELS", "get_num_threads", "on_compile", "set_num_threads", "warm_up"]

@@ -1,0 +1,79 @@
+"""One tiny call of every kernel, to compile them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ._jit import Array
+from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
+from .elementwise import (
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sgd_step,
+    sigmoid,
+    sigmoid_backward,
+    tanh_backward,
+)
+from .norm import batch_norm_backward, batch_norm_transform, channel_moments
+from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
+from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+
+_ONE, _TWO, _NO_PADS = (1, 1), (2, 2), ((0, 0), (0, 0))
+
+
+def _convolutions(x: Array) -> None:
+    """x (2, 4, 4, 4): dense and depthwise, the gradient of the input at stride 1 and above."""
+    for groups in (1, 4):
+        w = np.ones((4, 4 // groups, 2, 2), x.dtype)
+        for stride in (_ONE, _TWO):
+            geometry = stride, _NO_PADS, _ONE, groups
+            y = conv2d(x, w, None, *geometry)
+            conv2d_input_grad(y, w, x.shape, *geometry)
+            conv2d_weight_grad(y, x, w.shape, *geometry)
+    window = _TWO, _ONE, _NO_PADS, _ONE
+    col2im(im2col(x, *window), x.shape, *window)
+
+
+def _pools(x: Array) -> None:
+    pool = _TWO, _TWO, (0, 0)
+    divisor = np.full((2, 2), 4, x.dtype)
+    y, where = max_pool2d(x, *pool, _ONE, (2, 2))
+    gather_plane(scatter_plane(y, where, (4, 4)), where)
+    adaptive_max_pool2d(x, (2, 2))
+    avg_pool2d_backward(avg_pool2d(x, *pool, divisor), (4, 4), *pool, divisor)
+
+
+def _norms(x: Array) -> None:
+    mean, variance = channel_moments(x)
+    batch_norm_backward(batch_norm_transform(x, mean, variance, None, None), x, mean, variance, None)
+
+
+def _activations(x: Array) -> None:
+    one_array: tuple[Callable[..., Any], ...] = (relu, sigmoid, gelu)
+    two_arrays = (relu_backward, sigmoid_backward, tanh_backward, gelu_backward)
+    for function in one_array:
+        function(x)
+    for function in two_arrays:
+        function(x, x)
+    leaky_relu_backward(leaky_relu(x, 0.1), x, 0.1)
+    softmax_backward(x, softmax(x, 1), 1)
+    log_softmax_backward(x, log_softmax(x, 1), 1)
+
+
+def _steps(x: Array) -> None:
+    for buffer in (None, x.copy()):
+        sgd_step(x.copy(), x, buffer, 0.1, 0.9, 0.0, 0.0, False)
+
+
+def run_all(dtype: np.dtype[Any]) -> None:
+    """Run every kernel once on arrays of this dtype."""
+    x = np.linspace(-1, 1, 128, dtype=dtype).reshape(2, 4, 4, 4)
+    for group in (_convolutions, _pools, _norms, _activations, _steps):
+        group(x)  # an image in planes, which is first copied to channels-last

@@ -1,0 +1,433 @@
+"""Convolution as matrix products on blocks of output rows, and as plain loops where each channel has its own kernel.
+
+The windows of a block (im2col) are written to memory that stays in the cache and serves the next block again, and the
+BLAS multiplies them straight into the channels-last result, one group after another. Some cases need no windows:
+
+* a 1x1 kernel without stride or padding is a product on the pixels as they lie there;
+* few channels at stride 1 are lines of numbers to shift and add (`planes.py`);
+* the gradient of the input at stride 1 is itself a convolution of g, with the kernels turned by 180 degrees: the
+  windows are read from g, and nothing has to be added up as col2im does;
+* a depthwise convolution (one input channel a group) has too little arithmetic for a matrix product. Its loops run
+  over all channels at once.
+
+Where col2im is needed, each row of the image gathers what the windows of the block hold for it, so no two threads write
+to the same place. Indices in the inner loops are unsigned: for a signed one Numba asks whether it counts from the end,
+and a copy of 5 numbers then takes 60 ns instead of 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy import uint64
+
+from . import planes
+from ._jit import Array, kernel, prange
+from .layout import Pair, channels_first, channels_last, contiguous, scratch
+
+Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+
+_BLOCK_BYTES = 4 << 20  # of windows at a time
+
+
+@kernel
+def _im2col(
+    x: Array,
+    cols: Array,
+    start: int,
+    rows: int,
+    pixel: Pair,
+    count: int,
+    kernel_size: Pair,
+    stride: Pair,
+    origin: Pair,
+    dilation: Pair,
+) -> None:
+    """x (N, H, W*C) -> cols (B, Q, R*S*c): the windows of the rows start ... start + B of all N * `rows` output rows.
+
+    `pixel` is (C, the first channel to take), c = `count` how many to take, `origin` the padding (top, left).
+    """
+    channels, first = pixel
+    height, width = x.shape[1], x.shape[2] // channels
+    columns, length = cols.shape[1:]
+    # A row of the kernel is one run of numbers in x if nothing is left out; else it is one run for each tap.
+    runs, run = (1, kernel_size[1] * count) if count == channels and dilation[1] == 1 else (kernel_size[1], count)
+    # The outputs from `begin` to `end` see nothing of the padding at the left and right.
+    reach = dilation[1] * (kernel_size[1] - 1)
+    begin = min(columns, max(0, -(-origin[1] // stride[1])))
+    end = max(begin, min(columns, (width - 1 - reach + origin[1]) // stride[1] + 1))
+    for job in prange(cols.shape[0]):
+        n = (start + job) // rows
+        p = start + job - n * rows
+        windows = cols[job].reshape(columns * length)
+        for r in range(kernel_size[0]):
+            h = p * stride[0] + r * dilation[0] - origin[0]
+            out = windows[r * kernel_size[1] * count :]
+            if h < 0 or h >= height:
+                for q in range(columns):
+                    out[q * length : q * length + kernel_size[1] * count] = 0
+                continue
+            line = x[n, h]
+            for q in range(begin, end):
+                for s in range(runs):
+                    to = uint64(q * length + s * run)
+                    at = uint64((q * stride[1] + s * dilation[1] - origin[1]) * channels + first)
+                    for i in range(uint64(run)):
+                        out[to + i] = line[at + i]
+            for q in range(columns - (end - begin)):
+                edge = q if q < begin else q + end - begin
+                for s in range(kernel_size[1]):
+                    w = edge * stride[1] + s * dilation[1] - origin[1]
+                    to = uint64(edge * length + s * count)
+                    if 0 <= w < width:
+                        at = uint64(w * channels + first)
+                        for i in range(uint64(count)):
+                            out[to + i] = line[at + i]
+                    else:
+                        for i in range(uint64(count)):
+                            out[to + i] = 0
+
+
+@kernel
+def _col2im(
+    cols: Array,
+    x: Array,
+    start: int,
+    rows: int,
+    pixel: Pair,
+    count: int,
+    kernel_size: Pair,
+    stride: Pair,
+    origin: Pair,
+    dilation: Pair,
+) -> None:
+    """Add the windows cols (B, Q, R*S*c) to x (N, H, W*C); the adjoint of _im2col, with the same arguments."""
+    channels, first = pixel
+    height, width = x.shape[1], x.shape[2] // channels
+    columns, length = cols.shape[1:]
+    runs, run = (1, kernel_size[1] * count) if count == channels and dilation[1] == 1 else (kernel_size[1], count)
+    reach = dilation[1] * (kernel_size[1] - 1)
+    begin = min(columns, max(0, -(-origin[1] // stride[1])))
+    end = max(begin, min(columns, (width - 1 - reach + origin[1]) // stride[1] + 1))
+    first_image = start // rows
+    images = (start + cols.shape[0] - 1) // rows + 1 - first_image
+    for job in prange(images * height):
+        n = first_image + job // height
+        h = job % height
+        line = x[n, h]
+        for r in range(kernel_size[0]):
+            p = (h + origin[0] - r * dilation[0]) // stride[0]
+            row = n * rows + p - start
+            if p * stride[0] != h + origin[0] - r * dilation[0] or p < 0 or p >= rows:
+                continue
+            if row < 0 or row >= cols.shape[0]:
+                continue
+            windows = cols[row].reshape(columns * length)[r * kernel_size[1] * count :]
+            for q in range(begin, end):
+                for s in range(runs):
+                    at = uint64(q * length + s * run)
+                    to = uint64((q * stride[1] + s * dilation[1] - origin[1]) * channels + first)
+                    for i in range(uint64(run)):
+                        line[to + i] += windows[at + i]
+            for q in range(columns - (end - begin)):
+                edge = q if q < begin else q + end - begin
+                for s in range(kernel_size[1]):
+                    w = edge * stride[1] + s * dilation[1] - origin[1]
+                    if 0 <= w < width:
+                        at = uint64(edge * length + s * count)
+                        to = uint64(w * channels + first)
+                        for i in range(uint64(count)):
+                            line[to + i] += windows[at + i]
+
+
+def _out_size(x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pads, dilation: Pair) -> Pair:
+    p, q = (
+        (x_shape[2 + i] + sum(padding[i]) - dilation[i] * (kernel_size[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
+    )
+    return p, q
+
+
+def _origin(padding: Pads) -> Pair:
+    return padding[0][0], padding[1][0]
+
+
+def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pads, dilation: Pair) -> Array:
+    pixels = channels_last(x)
+    n, h, w, c = pixels.shape
+    p, q = _out_size(x.shape, kernel_size, stride, padding, dilation)
+    cols = np.empty((n, p, q, *kernel_size, c), x.dtype)
+    if cols.size:
+        matrix = cols.reshape(n * p, q, -1)
+        lines = pixels.reshape(n, h, w * c)
+        _im2col(cols.size, lines, matrix, 0, p, (c, 0), c, kernel_size, stride, _origin(padding), dilation)
+    return cols
+
+
+def col2im(
+    cols: Array, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pads, dilation: Pair
+) -> Array:
+    n, c, h, w = x_shape
+    p, q = cols.shape[1:3]
+    x = np.zeros((n, h, w, c), cols.dtype)
+    if cols.size:
+        matrix = contiguous(cols).reshape(n * p, q, -1)
+        lines = x.reshape(n, h, w * c)
+        _col2im(2 * cols.size, matrix, lines, 0, p, (c, 0), c, kernel_size, stride, _origin(padding), dilation)
+    return channels_first(x)
+
+
+def _blocks(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
+    """Cut all output rows into blocks of about _BLOCK_BYTES of windows: (start, end)."""
+    step = max(1, _BLOCK_BYTES // max(1, row_bytes))
+    for start in range(0, rows, step):
+        yield start, min(rows, start + step)
+
+
+def _is_product(kernel_size: Pair, stride: Pair, origin: Pair, in_size: Pair, out_size: Pair) -> bool:
+    """Whether every output pixel sees just the input pixel at its own place."""
+    return kernel_size == (1, 1) and stride == (1, 1) and origin == (0, 0) and in_size == out_size
+
+
+def _correlate(
+    x: Array, matrices: list[Array], y: Array, kernel_size: Pair, stride: Pair, origin: Pair, dilation: Pair
+) -> None:
+    """x (N, H, W, C), for each group a matrix (K/G, R*S*C/G) -> y (N, P, Q, K)."""
+    n, h, w, c = x.shape
+    p, q, k = y.shape[1:]
+    out = y.reshape(n * p * q, k)
+    groups = len(matrices)
+    count, k_count = c // groups, k // groups
+    if _is_product(kernel_size, stride, origin, (h, w), (p, q)):
+        pixels = x.reshape(n * h * w, c)
+        for g, matrix in enumerate(matrices):
+            part = pixels[:, g * count : (g + 1) * count]
+            np.matmul(part, matrix.T, out=out[:, g * k_count : (g + 1) * k_count])
+        return
+    if groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q)):
+        planes.correlate(x, matrices[0], y, kernel_size, origin, dilation)
+        return
+    length = kernel_size[0] * kernel_size[1] * count
+    lines = x.reshape(n, h, w * c)
+    for start, end in _blocks(n * p, q * length * x.itemsize):
+        cols = scratch((end - start, q, length), x.dtype)
+        windows = cols.reshape(-1, length)
+        for g, matrix in enumerate(matrices):
+            pixel = c, g * count
+            _im2col(cols.size, lines, cols, start, p, pixel, count, kernel_size, stride, origin, dilation)
+            np.matmul(windows, matrix.T, out=out[start * q : end * q, g * k_count : (g + 1) * k_count])
+
+
+def _add_bias(y: Array, bias: Array) -> None:
+    """y (N, P, Q, K) += bias (K,), in rows of Q*K numbers."""
+    n, p, q, k = y.shape
+    lines = y.reshape(n * p, q * k)
+    lines += np.tile(bias, q)
+
+
+def conv2d(
+    x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, dilation: Pair, groups: int
+) -> Array:
+    pixels = channels_last(x)
+    k, count, r, s = w.shape
+    p, q = _out_size(x.shape, (r, s), stride, padding, dilation)
+    y = np.empty((x.shape[0], p, q, k), x.dtype)
+    if y.size == 0:
+        return channels_first(y)
+    if count == 1 and groups > 1:
+        _each_channel(pixels, w, y, stride, _origin(padding), dilation)
+    else:
+        matrices = np.split(w.transpose(0, 2, 3, 1).reshape(k, r * s * count), groups)
+        _correlate(pixels, matrices, y, (r, s), stride, _origin(padding), dilation)
+    if bias is not None:
+        _add_bias(y, bias)
+    return channels_first(y)
+
+
+def conv2d_input_grad(
+    g: Array, w: Array, x_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
+) -> Array:
+    gradient = channels_last(g)
+    n, c, h, width = x_shape
+    k, count, r, s = w.shape
+    p, q = g.shape[2:]
+    origin = _origin(padding)
+    x = np.empty((n, h, width, c), g.dtype)
+    if g.size == 0 or x.size == 0:
+        x[...] = 0
+    elif count == 1 and groups > 1:
+        _each_channel_input_grad(gradient, w, x, stride, origin, dilation)
+    elif stride == (1, 1) and (k <= 2 * c or (groups == 1 and planes.suits(c, k, (h, width)))):
+        turned = w[:, :, ::-1, ::-1].reshape(groups, k // groups, count, r, s).transpose(0, 2, 3, 4, 1)
+        matrices = list(turned.reshape(groups, count, r * s * (k // groups)))
+        around = dilation[0] * (r - 1) - origin[0], dilation[1] * (s - 1) - origin[1]
+        _correlate(gradient, matrices, x, (r, s), stride, around, dilation)
+    else:
+        x[...] = 0
+        lines = x.reshape(n, h, width * c)
+        matrices = np.split(w.transpose(0, 2, 3, 1).reshape(k, r * s * count), groups)
+        values = gradient.reshape(n * p * q, groups, k // groups)
+        length = r * s * count
+        for start, end in _blocks(n * p, q * length * g.itemsize):
+            cols = scratch((end - start, q, length), g.dtype)
+            for i, matrix in enumerate(matrices):
+                np.matmul(values[start * q : end * q, i], matrix, out=cols.reshape(-1, length))
+                _col2im(2 * cols.size, cols, lines, start, p, (c, i * count), count, (r, s), stride, origin, dilation)
+    return channels_first(x)
+
+
+def conv2d_weight_grad(
+    g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
+) -> Array:
+    gradient, pixels = channels_last(g), channels_last(x)
+    n, h, width, c = pixels.shape
+    k, count, r, s = w_shape
+    p, q = g.shape[2:]
+    origin = _origin(padding)
+    if g.size == 0 or x.size == 0:
+        return np.zeros(w_shape, g.dtype)
+    if count == 1 and groups > 1:
+        return _each_channel_weight_grad(gradient, pixels, w_shape, stride, origin, dilation)
+    length = r * s * count
+    values = gradient.reshape(n * p * q, groups, k // groups)
+    if _is_product((r, s), stride, origin, (h, width), (p, q)):
+        inputs = pixels.reshape(n * h * width, groups, count)
+        gw = np.stack([values[:, i].T @ inputs[:, i] for i in range(groups)])
+    elif groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q)):
+        gw = planes.weight_grad(gradient, pixels, (r, s), origin, dilation)
+    else:
+        gw = np.zeros((groups, k // groups, length), g.dtype)
+        lines = pixels.reshape(n, h, width * c)
+        for start, end in _blocks(n * p, q * length * g.itemsize):
+            cols = scratch((end - start, q, length), g.dtype)
+            for i in range(groups):
+                _im2col(cols.size, lines, cols, start, p, (c, i * count), count, (r, s), stride, origin, dilation)
+                gw[i] += values[start * q : end * q, i].T @ cols.reshape(-1, length)
+    return np.ascontiguousarray(gw.reshape(k, r, s, count).transpose(0, 3, 1, 2))
+
+
+@kernel
+def _depthwise(x: Array, w: Array, y: Array, rows: int, stride: Pair, origin: Pair, dilation: Pair) -> None:
+    """x (N, H, W*C), w (R, S, C) -> y (N*P, Q*C); `rows` is P."""
+    channels = w.shape[2]
+    height, width, columns = x.shape[1], x.shape[2] // channels, y.shape[1] // channels
+    for job in prange(y.shape[0]):
+        n = job // rows
+        p = job - n * rows
+        out = y[job]
+        out[:] = 0
+        for r in range(w.shape[0]):
+            h = p * stride[0] + r * dilation[0] - origin[0]
+            if h < 0 or h >= height:
+                continue
+            line = x[n, h]
+            for s in range(w.shape[1]):
+                ahead, tap = s * dilation[1] - origin[1], w[r, s]
+                for q in range(max(0, -(ahead // stride[1])), min(columns, (width - 1 - ahead) // stride[1] + 1)):
+                    to, at = uint64(q * channels), uint64((q * stride[1] + ahead) * channels)
+                    for c in range(uint64(channels)):
+                        out[to + c] += line[at + c] * tap[c]
+
+
+@kernel
+def _depthwise_input_grad(g: Array, w: Array, gx: Array, rows: int, stride: Pair, origin: Pair, dilation: Pair) -> None:
+    """g (N*P, Q*C), w (R, S, C) -> added to gx (N, H, W*C); `rows` is P."""
+    channels = w.shape[2]
+    height, width, columns = gx.shape[1], gx.shape[2] // channels, g.shape[1] // channels
+    for job in prange(gx.shape[0] * height):
+        n = job // height
+        h = job - n * height
+        out = gx[n, h]
+        for r in range(w.shape[0]):
+            p = (h + origin[0] - r * dilation[0]) // stride[0]
+            if p < 0 or p >= rows or p * stride[0] != h + origin[0] - r * dilation[0]:
+                continue
+            line = g[n * rows + p]
+            for s in range(w.shape[1]):
+                ahead, tap = s * dilation[1] - origin[1], w[r, s]
+                for q in range(max(0, -(ahead // stride[1])), min(columns, (width - 1 - ahead) // stride[1] + 1)):
+                    at, to = uint64(q * channels), uint64((q * stride[1] + ahead) * channels)
+                    for c in range(uint64(channels)):
+                        out[to + c] += line[at + c] * tap[c]
+
+
+@kernel
+def _depthwise_weight_grad(
+    g: Array, x: Array, gw: Array, rows: int, stride: Pair, origin: Pair, dilation: Pair
+) -> None:
+    """g (N*P, Q*C), x (N, H, W*C) -> gw (jobs, R, S, C), each job's share of the output rows added up."""
+    jobs, channels = gw.shape[0], gw.shape[3]
+    height, width, columns = x.shape[1], x.shape[2] // channels, g.shape[1] // channels
+    for job in prange(jobs):
+        gw[job] = 0
+        for row in range(job * g.shape[0] // jobs, (job + 1) * g.shape[0] // jobs):
+            n = row // rows
+            p = row - n * rows
+            values = g[row]
+            for r in range(gw.shape[1]):
+                h = p * stride[0] + r * dilation[0] - origin[0]
+                if h < 0 or h >= height:
+                    continue
+                line = x[n, h]
+                for s in range(gw.shape[2]):
+                    ahead, out = s * dilation[1] - origin[1], gw[job, r, s]
+                    for q in range(max(0, -(ahead // stride[1])), min(columns, (width - 1 - ahead) // stride[1] + 1)):
+                        at, seen = uint64(q * channels), uint64((q * stride[1] + ahead) * channels)
+                        for c in range(uint64(channels)):
+                            out[c] += values[at + c] * line[seen + c]
+
+
+# A channel of a depthwise convolution may have several kernels, m of them: output channel k then belongs to input
+# channel k // m, and every m-th output channel makes one plain depthwise convolution.
+
+
+def _taps_last(w: Array) -> Array:
+    """(C, 1, R, S) -> (R, S, C)."""
+    return contiguous(w[:, 0].transpose(1, 2, 0))
+
+
+def _lines(x: Array) -> Array:
+    """(N, H, W, C) -> (N, H, W*C)."""
+    return x.reshape(*x.shape[:2], -1)
+
+
+def _each_channel(x: Array, w: Array, y: Array, stride: Pair, origin: Pair, dilation: Pair) -> None:
+    """x (N, H, W, C), w (m*C, 1, R, S) -> y (N, P, Q, m*C)."""
+    n, p, q, k = y.shape
+    c = x.shape[3]
+    m = k // c
+    work = 2 * (y.size // m) * w.shape[2] * w.shape[3]
+    for i in range(m):
+        part = y if m == 1 else np.empty((n, p, q, c), x.dtype)
+        _depthwise(work, _lines(x), _taps_last(w[i::m]), part.reshape(n * p, q * c), p, stride, origin, dilation)
+        if m > 1:
+            y[..., i::m] = part
+
+
+def _each_channel_input_grad(g: Array, w: Array, gx: Array, stride: Pair, origin: Pair, dilation: Pair) -> None:
+    """g (N, P, Q, m*C), w (m*C, 1, R, S) -> gx (N, H, W, C)."""
+    n, p, q, k = g.shape
+    m = k // gx.shape[3]
+    gx[...] = 0
+    work = 2 * (g.size // m) * w.shape[2] * w.shape[3]
+    for i in range(m):
+        part = contiguous(g[..., i::m]).reshape(n * p, -1)
+        _depthwise_input_grad(work, part, _taps_last(w[i::m]), _lines(gx), p, stride, origin, dilation)
+
+
+def _each_channel_weight_grad(
+    g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, origin: Pair, dilation: Pair
+) -> Array:
+    """g (N, P, Q, m*C), x (N, H, W, C) -> (m*C, 1, R, S)."""
+    n, p, q, k = g.shape
+    r, s = w_shape[2:]
+    c = x.shape[3]
+    m = k // c
+    gw = np.empty(w_shape, g.dtype)
+    parts = np.empty((min(n * p, 32), r, s, c), g.dtype)
+    work = 2 * (g.size // m) * r * s
+    for i in range(m):
+        part = contiguous(g[..., i::m]).reshape(n * p, q * c)
+        _depthwise_weight_grad(work, part, _lines(x), parts, p, stride, origin, dilation)
+        gw[i::m, 0] = parts.sum(axis=0).transpose(2, 0, 1)
+    return gw

@@ -1,0 +1,225 @@
+"""Activations and the optimiser's update: one pass over memory, whatever the equation.
+
+An array of any axis order is one line of numbers in memory; `Flat` finds it. Each thread takes a piece of the line.
+The pieces are looped over as slices from 0, which the compiler turns into vector code.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..reference.elementwise import sgd_step as reference_sgd_step
+from ._jit import Array, kernel, prange
+from ._math import exp, normal_cdf
+from .layout import Flat, contiguous, jobs_for, memory_order
+
+_DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
+_EXP_COST = 8  # an exponential, in simple operations
+
+
+@kernel
+def _relu(x: Array, y: Array, jobs: int) -> None:
+    zero = y.dtype.type(0)
+    for job in prange(jobs):
+        lo, hi = job * x.size // jobs, (job + 1) * x.size // jobs
+        xs, ys = x[lo:hi], y[lo:hi]
+        for i in range(xs.size):
+            ys[i] = zero if xs[i] <= zero else xs[i]  # a NaN is not <= 0, so it stays
+
+
+def relu(x: Array) -> Array:
+    flat = Flat(x)
+    _relu(flat.size, *flat.lines, flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _relu_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
+    zero = y.dtype.type(0)
+    for job in prange(jobs):
+        lo, hi = job * y.size // jobs, (job + 1) * y.size // jobs
+        ys, gs, out = y[lo:hi], g[lo:hi], gx[lo:hi]
+        for i in range(ys.size):
+            out[i] = gs[i] if ys[i] > zero else zero
+
+
+def relu_backward(g: Array, y: Array) -> Array:
+    flat = Flat(y, g)
+    _relu_backward(flat.size, *flat.lines, flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _leaky_relu(x: Array, slope: float, y: Array, jobs: int) -> None:
+    zero = y.dtype.type(0)
+    for job in prange(jobs):
+        lo, hi = job * x.size // jobs, (job + 1) * x.size // jobs
+        xs, ys = x[lo:hi], y[lo:hi]
+        for i in range(xs.size):
+            ys[i] = xs[i] if xs[i] > zero else xs[i] * slope
+
+
+def leaky_relu(x: Array, slope: float) -> Array:
+    flat = Flat(x)
+    _leaky_relu(flat.size, *flat.lines, x.dtype.type(slope), flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _leaky_relu_backward(x: Array, g: Array, slope: float, gx: Array, jobs: int) -> None:
+    zero = x.dtype.type(0)
+    for job in prange(jobs):
+        lo, hi = job * x.size // jobs, (job + 1) * x.size // jobs
+        xs, gs, out = x[lo:hi], g[lo:hi], gx[lo:hi]
+        for i in range(xs.size):
+            out[i] = gs[i] if xs[i] > zero else gs[i] * slope
+
+
+def leaky_relu_backward(g: Array, x: Array, slope: float) -> Array:
+    flat = Flat(x, g)
+    _leaky_relu_backward(flat.size, *flat.lines, x.dtype.type(slope), flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _sigmoid(x: Array, y: Array, jobs: int) -> None:
+    one = y.dtype.type(1)
+    for job in prange(jobs):
+        lo, hi = job * x.size // jobs, (job + 1) * x.size // jobs
+        xs, ys = x[lo:hi], y[lo:hi]
+        for i in range(xs.size):
+            ys[i] = one / (one + exp(-xs[i]))  # e^-x = inf gives 0, which is right
+
+
+def sigmoid(x: Array) -> Array:
+    flat = Flat(x)
+    _sigmoid(flat.size * _EXP_COST, *flat.lines, flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _sigmoid_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
+    one = y.dtype.type(1)
+    for job in prange(jobs):
+        lo, hi = job * y.size // jobs, (job + 1) * y.size // jobs
+        ys, gs, out = y[lo:hi], g[lo:hi], gx[lo:hi]
+        for i in range(ys.size):
+            out[i] = gs[i] * ys[i] * (one - ys[i])
+
+
+def sigmoid_backward(g: Array, y: Array) -> Array:
+    flat = Flat(y, g)
+    _sigmoid_backward(flat.size, *flat.lines, flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _tanh_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
+    one = y.dtype.type(1)
+    for job in prange(jobs):
+        lo, hi = job * y.size // jobs, (job + 1) * y.size // jobs
+        ys, gs, out = y[lo:hi], g[lo:hi], gx[lo:hi]
+        for i in range(ys.size):
+            out[i] = gs[i] * (one - ys[i] * ys[i])
+
+
+def tanh_backward(g: Array, y: Array) -> Array:
+    flat = Flat(y, g)
+    _tanh_backward(flat.size, *flat.lines, flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _gelu(x: Array, y: Array, jobs: int) -> None:
+    for job in prange(jobs):
+        lo, hi = job * x.size // jobs, (job + 1) * x.size // jobs
+        xs, ys = x[lo:hi], y[lo:hi]
+        for i in range(xs.size):
+            ys[i] = xs[i] * normal_cdf(xs[i])
+
+
+def gelu(x: Array) -> Array:
+    flat = Flat(x)
+    _gelu(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _gelu_backward(x: Array, g: Array, gx: Array, jobs: int) -> None:
+    half, density = x.dtype.type(0.5), x.dtype.type(_DENSITY_AT_0)
+    for job in prange(jobs):
+        lo, hi = job * x.size // jobs, (job + 1) * x.size // jobs
+        xs, gs, out = x[lo:hi], g[lo:hi], gx[lo:hi]
+        for i in range(xs.size):
+            out[i] = gs[i] * (normal_cdf(xs[i]) + xs[i] * exp(-half * xs[i] * xs[i]) * density)
+
+
+def gelu_backward(g: Array, x: Array) -> Array:
+    flat = Flat(x, g)
+    _gelu_backward(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
+    return flat.result()
+
+
+@kernel
+def _sgd(param: Array, grad: Array, lr: float, weight_decay: float, jobs: int) -> None:
+    for job in prange(jobs):
+        lo, hi = job * param.size // jobs, (job + 1) * param.size // jobs
+        ps, gs = param[lo:hi], grad[lo:hi]
+        if weight_decay == 0:
+            for i in range(ps.size):
+                ps[i] -= lr * gs[i]
+        else:
+            for i in range(ps.size):
+                ps[i] -= lr * (gs[i] + weight_decay * ps[i])
+
+
+@kernel
+def _sgd_momentum(
+    param: Array,
+    grad: Array,
+    buffer: Array,
+    lr: float,
+    momentum: float,
+    weight: float,
+    weight_decay: float,
+    nesterov: bool,
+    jobs: int,
+) -> None:
+    """`weight` is the new step's in the velocity, 1 - dampening."""
+    for job in prange(jobs):
+        lo, hi = job * param.size // jobs, (job + 1) * param.size // jobs
+        ps, gs, vs = param[lo:hi], grad[lo:hi], buffer[lo:hi]
+        for i in range(ps.size):
+            step = gs[i]
+            if weight_decay != 0:
+                step += weight_decay * ps[i]
+            velocity = momentum * vs[i] + weight * step
+            vs[i] = velocity
+            ps[i] -= lr * (step + momentum * velocity if nesterov else velocity)
+
+
+def sgd_step(
+    param: Array,
+    grad: Array,
+    buffer: Array | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+) -> None:
+    order = memory_order(param)
+    if order is None or (buffer is not None and memory_order(buffer.transpose(order)) != tuple(range(param.ndim))):
+        reference_sgd_step(np, param, grad, buffer, lr, momentum, dampening, weight_decay, nesterov)
+        return
+    real = param.dtype.type
+    line = param.transpose(order).reshape(-1)
+    gradient = contiguous(grad.transpose(order)).reshape(-1)
+    if buffer is None:
+        _sgd(param.size, line, gradient, real(lr), real(weight_decay), jobs_for(param.size))
+        return
+    velocity = buffer.transpose(order).reshape(-1)
+    numbers = real(lr), real(momentum), real(1 - dampening), real(weight_decay)
+    _sgd_momentum(param.size, line, gradient, velocity, *numbers, nesterov, jobs_for(param.size))

@@ -1,0 +1,116 @@
+"""Arrays of any strides, brought to the two layouts that the kernels are compiled for.
+
+A kernel is compiled once for each type of its arguments, and for Numba the memory layout is part of the type. So every
+kernel here takes only C-contiguous arrays: images as (N, H, W, C), everything else as the flat line of memory it is.
+Usually that costs nothing, because images are stored channels-last already: the transposed array is a view.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from ._jit import Array, kernel, prange
+
+Pair = tuple[int, int]
+
+
+def contiguous(x: Array) -> Array:
+    """x, or a copy of it, C-contiguous and writable: for Numba a read-only array is one more type to compile for."""
+    return x if x.flags.c_contiguous and x.flags.writeable else x.copy(order="C")
+
+
+def channels_last(x: Array) -> Array:
+    """(N, C, H, W) -> C-contiguous (N, H, W, C); a view of x where x is stored so."""
+    y = x.transpose(0, 2, 3, 1)
+    if y.flags.c_contiguous and y.flags.writeable:
+        return y
+    if not (x.flags.c_contiguous and x.flags.writeable):
+        return y.copy(order="C")
+    n, c, h, w = x.shape
+    out = np.empty((n, h, w, c), x.dtype)
+    _planes_to_pixels(x.size, x.reshape(n, c, h * w), out.reshape(n, h * w, c), out.size // 4096 + 1)
+    return out
+
+
+def channels_first(x: Array) -> Array:
+    """(N, H, W, C) -> (N, C, H, W): a view."""
+    return x.transpose(0, 3, 1, 2)
+
+
+@kernel
+def _planes_to_pixels(x: Array, y: Array, jobs: int) -> None:
+    """x (N, C, L) -> y (N, L, C), a block of pixels at a time so that both stay in the cache."""
+    n_images, n_channels, length = x.shape
+    total = n_images * length
+    for job in prange(jobs):
+        i = job * total // jobs
+        end = (job + 1) * total // jobs
+        while i < end:
+            n = i // length
+            lo = i - n * length
+            hi = min(length, lo + end - i)
+            i += hi - lo
+            for c in range(n_channels):
+                source = x[n, c, lo:hi]
+                target = y[n, lo:hi, c]
+                for k in range(source.size):
+                    target[k] = source[k]
+
+
+def memory_order(x: Array) -> tuple[int, ...] | None:
+    """The order of axes in which x lies in memory without gaps; None if there is none."""
+    if x.flags.c_contiguous:
+        return tuple(range(x.ndim))
+    if x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return 0, 2, 3, 1
+    strides = x.strides
+    order = tuple(sorted(range(x.ndim), key=lambda axis: -strides[axis]))
+    return order if x.transpose(order).flags.c_contiguous else None
+
+
+def jobs_for(size: int) -> int:
+    """Into how many jobs an element-wise loop over `size` numbers is cut: pieces that fit into a core's cache."""
+    return size // 16384 + 1
+
+
+class Flat:
+    """Arrays of one shape as flat lines in the memory order of the first; the others are copied if theirs differs."""
+
+    def __init__(self, first: Array, *others: Array) -> None:
+        order = memory_order(first)
+        if order is None or not first.flags.writeable:
+            first = first.copy(order="K")
+            order = memory_order(first)
+        assert order is not None
+        in_order = first.transpose(order)
+        self._shape = in_order.shape
+        self._back = tuple(map(order.index, range(len(order))))
+        self.size = first.size
+        self.lines = [in_order.reshape(-1)]
+        for other in others:
+            self.lines.append(contiguous(other.transpose(order)).reshape(-1))
+        self.out = np.empty(first.size, first.dtype)
+        self.jobs = jobs_for(first.size)
+
+    def result(self) -> Array:
+        """`out` in the shape and memory order of the first array."""
+        return self.out.reshape(self._shape).transpose(self._back)
+
+
+_local = threading.local()
+
+
+def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Memory to work in, kept by this thread for its next use: fresh pages cost more than what is written to them.
+
+    What it holds is anything. The next call from this thread hands out the same memory again.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = getattr(_local, "memory", None)
+    if memory is None or memory.size < size:
+        memory = np.empty(size + 64, np.uint8)
+        memory = _local.memory = memory[-memory.ctypes.data % 64 :]  # whole cache lines
+    return memory[:size].view(dtype).reshape(shape)

@@ -1,0 +1,169 @@
+"""Batch normalisation of channels-last images: a matrix of M pixels by C channels, with sums down its columns.
+
+The sums run over blocks of pixels that stay in the cache, in double precision. The moments of a block are its mean and
+the squares about that mean, and blocks are joined by Chan's formula, so that one pass over memory loses no digits even
+where the mean is large beside the spread:
+
+    mean = mean_a + d * m_b / m,   squares = squares_a + squares_b + d^2 * m_a * m_b / m,   d = mean_b - mean_a
+
+T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances"
+(1979), equation 2.1. Where there are few channels, several pixels are folded into one row of the matrix, so that rows
+are long enough for vector code; a sum then has as many parts as pixels were folded, and they are joined at the end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import Array, kernel, prange
+from .layout import channels_first, channels_last
+
+_BLOCK = 64  # rows that are read twice, the second time from the cache
+_ROW = 32  # numbers that a row should have
+
+
+def _fold(pixels: Array) -> Array:
+    """(N, H, W, C) -> (M / f, f * C), with the smallest f = 1, 2, 4, ... that makes rows long enough, if it divides M."""
+    channels = pixels.shape[3]
+    rows = pixels.size // channels
+    fold = 1
+    while fold * channels < _ROW and rows % (2 * fold) == 0:
+        fold *= 2
+    return pixels.reshape(rows // fold, fold * channels)
+
+
+def _jobs(matrix: Array) -> int:
+    """How many parts a sum down the columns is cut into: by its size, so that rounding is the same on every machine."""
+    return int(min(64, matrix.size // 8192 + 1))
+
+
+def _row(values: Array | None, matrix: Array, channels: int, default: float) -> Array:
+    """(C,) -> one row of the folded matrix, in its dtype."""
+    if values is None:
+        return np.full(matrix.shape[1], default, matrix.dtype)
+    return np.tile(values.astype(matrix.dtype), matrix.shape[1] // channels)
+
+
+@kernel
+def _moments(x: Array, means: Array, squares: Array, jobs: int) -> None:
+    """x (M, C) -> for each job the mean and the sum of squares about it, (jobs, C), of its rows."""
+    rows, channels = x.shape
+    for job in prange(jobs):
+        mean, square = means[job], squares[job]
+        mean[:] = 0
+        square[:] = 0
+        block_mean, block_square = np.empty(channels), np.empty(channels)
+        first, last = job * rows // jobs, (job + 1) * rows // jobs
+        for start in range(first, last, _BLOCK):
+            block = x[start : min(last, start + _BLOCK)]
+            block_mean[:] = 0
+            block_square[:] = 0
+            for i in range(block.shape[0]):
+                row = block[i]
+                for c in range(channels):
+                    block_mean[c] += row[c]
+            for c in range(channels):
+                block_mean[c] /= block.shape[0]
+            for i in range(block.shape[0]):
+                row = block[i]
+                for c in range(channels):
+                    d = row[c] - block_mean[c]
+                    block_square[c] += d * d
+            before, now = start - first, block.shape[0]
+            share = now / (before + now)
+            for c in range(channels):
+                d = block_mean[c] - mean[c]
+                mean[c] += d * share
+                square[c] += block_square[c] + d * d * before * share
+
+
+def channel_moments(x: Array) -> tuple[Array, Array]:
+    pixels = channels_last(x)
+    channels = pixels.shape[3]
+    count = x.size // channels if channels else 0
+    if count == 0:
+        return np.full(channels, np.nan), np.full(channels, np.nan)
+    matrix = _fold(pixels)
+    rows, columns = matrix.shape
+    jobs = _jobs(matrix)
+    means, squares = np.empty((jobs, columns)), np.empty((jobs, columns))
+    _moments(matrix.size * 2, matrix, means, squares, jobs)
+    edges = np.arange(jobs + 1) * rows // jobs
+    counts = np.repeat(np.diff(edges), columns // channels)[:, None]  # of the pixels behind each mean
+    means, squares = means.reshape(-1, channels), squares.reshape(-1, channels)
+    mean = (means * counts).sum(axis=0) / count
+    apart = means - mean
+    return mean, (squares + counts * apart * apart).sum(axis=0) / count
+
+
+@kernel
+def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs: int) -> None:
+    rows, channels = x.shape
+    for job in prange(jobs):
+        for i in range(job * rows // jobs, (job + 1) * rows // jobs):
+            source, target = x[i], y[i]
+            for c in range(channels):
+                target[c] = (source[c] - mean[c]) * scale[c] + bias[c]
+
+
+def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None) -> Array:
+    pixels = channels_last(x)
+    y = np.empty_like(pixels)
+    if x.size:
+        matrix = _fold(pixels)
+        channels = pixels.shape[3]
+        scale = inv_std if weight is None else inv_std * weight
+        numbers = _row(mean, matrix, channels, 0), _row(scale, matrix, channels, 1), _row(bias, matrix, channels, 0)
+        _transform(x.size, matrix, *numbers, y.reshape(matrix.shape), _jobs(matrix))
+    return channels_first(y)
+
+
+@kernel
+def _gradient_sums(g: Array, x: Array, mean: Array, inv_std: Array, sums: Array, products: Array, jobs: int) -> None:
+    """g, x (M, C) -> for each job the sums of g and of g * xhat, (jobs, C), over its rows."""
+    rows, channels = x.shape
+    for job in prange(jobs):
+        total, product = sums[job], products[job]
+        total[:] = 0
+        product[:] = 0
+        for i in range(job * rows // jobs, (job + 1) * rows // jobs):
+            gs, xs = g[i], x[i]
+            for c in range(channels):
+                total[c] += gs[c]
+                product[c] += gs[c] * ((xs[c] - mean[c]) * inv_std[c])
+
+
+@kernel
+def _input_gradient(
+    g: Array, x: Array, mean: Array, inv_std: Array, scale: Array, g_mean: Array, slope: Array, gx: Array, jobs: int
+) -> None:
+    """gx = scale * (g - mean(g) - xhat * mean(g * xhat)), the two means given."""
+    rows, channels = x.shape
+    for job in prange(jobs):
+        for i in range(job * rows // jobs, (job + 1) * rows // jobs):
+            gs, xs, out = g[i], x[i], gx[i]
+            for c in range(channels):
+                xhat = (xs[c] - mean[c]) * inv_std[c]
+                out[c] = scale[c] * (gs[c] - g_mean[c] - xhat * slope[c])
+
+
+def batch_norm_backward(
+    g: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None
+) -> tuple[Array, Array, Array]:
+    pixels, values = channels_last(x), channels_last(g)
+    channels = pixels.shape[3]
+    gx = np.empty_like(pixels)
+    if x.size == 0:
+        return channels_first(gx), np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
+    matrix = _fold(pixels)
+    gradient = values.reshape(matrix.shape)
+    jobs = _jobs(matrix)
+    moments = _row(mean, matrix, channels, 0), _row(inv_std, matrix, channels, 1)
+    sums, products = np.empty((jobs, matrix.shape[1])), np.empty((jobs, matrix.shape[1]))
+    _gradient_sums(matrix.size * 2, gradient, matrix, *moments, sums, products, jobs)
+    gbias, gweight = (part.reshape(-1, channels).sum(axis=0) for part in (sums, products))
+    count = x.size // channels
+    scale = inv_std if weight is None else inv_std * weight
+    numbers = (_row(values, matrix, channels, 0) for values in (scale, gbias / count, gweight / count))
+    _input_gradient(matrix.size * 2, gradient, matrix, *moments, *numbers, gx.reshape(matrix.shape), jobs)
+    return channels_first(gx), gweight.astype(x.dtype), gbias.astype(x.dtype)

@@ -1,0 +1,161 @@
+"""Convolution at stride 1 where there are few channels: no windows, but planes that are shifted and added.
+
+A matrix product with 6 rows and 25 columns keeps no vector unit busy, and 25 copies of the input cost more than the
+arithmetic. So the image is copied once, into planes with their padding, and a plane is one line of numbers: there the
+pixel that tap (r, s) sees lies a fixed distance ahead of the output's own place, d = r * dilation * pitch + s * dilation
+for rows of `pitch` numbers. A channel of the output is then a sum of shifted lines,
+
+    y[k] = sum over taps t of  w[k, t] * plane[d_t : d_t + length]
+
+in loops as long as the image. The few numbers at the end of each row, where the window has run into the next one, are
+computed and thrown away. The gradient of a weight is the product of two lines, with zeros in those places. Four taps
+at a time let a sum be read and written only once for four multiplications. With more than eight lines in a loop that
+writes, the compiler gives up proving that they do not overlap, and makes no vector code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import Array, kernel, prange
+from .layout import Pair, contiguous
+
+_MOST_JOBS = 64
+
+
+def suits(channels: int, out_channels: int, size: Pair) -> bool:
+    """Whether this is faster than a matrix product: few channels, planes that fill vectors but not the whole cache."""
+    pixels = size[0] * size[1]
+    return channels * out_channels <= 256 and 64 <= pixels and (channels + out_channels) * pixels <= 1 << 17
+
+
+def _distances(channels: int, kernel_size: Pair, dilation: Pair, plane: Pair) -> Array:
+    """How far ahead each tap sees, in the order of (R, S, C)."""
+    r, s, c = np.ogrid[: kernel_size[0], : kernel_size[1], :channels]
+    return ((c * plane[0] + r * dilation[0]) * plane[1] + s * dilation[1]).reshape(-1).astype(np.int64)
+
+
+def _plane(size: Pair, kernel_size: Pair, dilation: Pair) -> Pair:
+    """The height and width that windows of an output of this size see."""
+    h, w = (size[i] + dilation[i] * (kernel_size[i] - 1) for i in (0, 1))
+    return h, w
+
+
+@kernel
+def _correlate(
+    x: Array, w: Array, distances: Array, y: Array, origin: Pair, plane: Pair, jobs: int
+) -> None:
+    """x (N, H, W, C), w (K, taps) -> y (N, P, Q, K)."""
+    n_images, height, width, channels = x.shape
+    rows, columns, out_channels = y.shape[1:]
+    pitch = plane[1]
+    length = (rows - 1) * pitch + columns
+    taps = distances.size
+    fours = taps - taps % 4
+    for job in prange(jobs):
+        planes = np.zeros(channels * plane[0] * pitch, x.dtype)
+        sums = np.empty((out_channels, length), x.dtype)
+        for n in range(job * n_images // jobs, (job + 1) * n_images // jobs):
+            for h in range(max(0, -origin[0]), min(height, plane[0] - origin[0])):
+                for column in range(max(0, -origin[1]), min(width, pitch - origin[1])):
+                    at = (h + origin[0]) * pitch + column + origin[1]
+                    for c in range(channels):
+                        planes[c * plane[0] * pitch + at] = x[n, h, column, c]
+            for k in range(out_channels):
+                line, wk = sums[k], w[k]
+                line[:] = 0
+                for t in range(0, fours, 4):
+                    x0, x1 = planes[distances[t] :][:length], planes[distances[t + 1] :][:length]
+                    x2, x3 = planes[distances[t + 2] :][:length], planes[distances[t + 3] :][:length]
+                    w0, w1, w2, w3 = wk[t], wk[t + 1], wk[t + 2], wk[t + 3]
+                    for i in range(length):
+                        line[i] += w0 * x0[i] + w1 * x1[i] + w2 * x2[i] + w3 * x3[i]
+                for t in range(fours, taps):
+                    x0, w0 = planes[distances[t] :][:length], wk[t]
+                    for i in range(length):
+                        line[i] += w0 * x0[i]
+            for p in range(rows):
+                for q in range(columns):
+                    for k in range(out_channels):
+                        y[n, p, q, k] = sums[k, p * pitch + q]
+
+
+def correlate(x: Array, matrix: Array, y: Array, kernel_size: Pair, origin: Pair, dilation: Pair) -> None:
+    """x (N, H, W, C), matrix (K, R*S*C) -> y (N, P, Q, K), at stride 1."""
+    n, p, q, k = y.shape
+    channels = x.shape[3]
+    plane = _plane((p, q), kernel_size, dilation)
+    distances = _distances(channels, kernel_size, dilation, plane)
+    _correlate(y.size * matrix.shape[1], x, contiguous(matrix), distances, y, origin, plane, min(n, _MOST_JOBS))
+
+
+@kernel
+def _weight_grad(
+    g: Array, x: Array, distances: Array, parts: Array, origin: Pair, plane: Pair
+) -> None:
+    """g (N, P, Q, K), x (N, H, W, C) -> parts (jobs, an even number of rows, taps), each job's images added up."""
+    n_images, height, width, channels = x.shape
+    rows, columns, out_channels = g.shape[1:]
+    pitch = plane[1]
+    length = (rows - 1) * pitch + columns
+    taps = distances.size
+    fours = taps - taps % 4
+    jobs = parts.shape[0]
+    zero = x.dtype.type(0)
+    for job in prange(jobs):
+        part = parts[job]
+        part[:] = 0
+        planes = np.zeros(channels * plane[0] * pitch, x.dtype)
+        lines = np.zeros((part.shape[0], length), x.dtype)
+        for n in range(job * n_images // jobs, (job + 1) * n_images // jobs):
+            for h in range(max(0, -origin[0]), min(height, plane[0] - origin[0])):
+                for column in range(max(0, -origin[1]), min(width, pitch - origin[1])):
+                    at = (h + origin[0]) * pitch + column + origin[1]
+                    for c in range(channels):
+                        planes[c * plane[0] * pitch + at] = x[n, h, column, c]
+            for p in range(rows):
+                for q in range(columns):
+                    for k in range(out_channels):
+                        lines[k, p * pitch + q] = g[n, p, q, k]
+            for k in range(0, part.shape[0], 2):
+                g0, g1 = lines[k], lines[k + 1]
+                for t in range(0, fours, 4):
+                    a, b = planes[distances[t] :][:length], planes[distances[t + 1] :][:length]
+                    c, d = planes[distances[t + 2] :][:length], planes[distances[t + 3] :][:length]
+                    a0, b0, c0, d0, a1, b1, c1, d1 = zero, zero, zero, zero, zero, zero, zero, zero
+                    for i in range(length):
+                        a0 += g0[i] * a[i]
+                        b0 += g0[i] * b[i]
+                        c0 += g0[i] * c[i]
+                        d0 += g0[i] * d[i]
+                        a1 += g1[i] * a[i]
+                        b1 += g1[i] * b[i]
+                        c1 += g1[i] * c[i]
+                        d1 += g1[i] * d[i]
+                    part[k, t] += a0
+                    part[k, t + 1] += b0
+                    part[k, t + 2] += c0
+                    part[k, t + 3] += d0
+                    part[k + 1, t] += a1
+                    part[k + 1, t + 1] += b1
+                    part[k + 1, t + 2] += c1
+                    part[k + 1, t + 3] += d1
+                for t in range(fours, taps):
+                    a = planes[distances[t] :][:length]
+                    a0, a1 = zero, zero
+                    for i in range(length):
+                        a0 += g0[i] * a[i]
+                        a1 += g1[i] * a[i]
+                    part[k, t] += a0
+                    part[k + 1, t] += a1
+
+
+def weight_grad(g: Array, x: Array, kernel_size: Pair, origin: Pair, dilation: Pair) -> Array:
+    """g (N, P, Q, K), x (N, H, W, C) -> (K, R*S*C), at stride 1."""
+    n, p, q, k = g.shape
+    channels = x.shape[3]
+    plane = _plane((p, q), kernel_size, dilation)
+    distances = _distances(channels, kernel_size, dilation, plane)
+    parts = np.empty((min(n, _MOST_JOBS), k + k % 2, distances.size), g.dtype)
+    _weight_grad(g.size * distances.size, g, x, distances, parts, origin, plane)
+    return parts.sum(axis=0)[:k]

@@ -1,0 +1,66 @@
+"""The reference kernels: array code that is meant to be read, written once for NumPy and CuPy.
+
+Every function takes the array library first (`xp`: `numpy` or `cupy`), then arrays of one floating dtype, then plain
+integers. It accepts any memory strides, changes none of its inputs and returns fresh arrays.
+
+Letters, the same in every file:
+
+    N  images in the batch        C  input channels       K  output channels      G  groups
+    H, W  input height, width     P, Q  output height, width
+    R, S  kernel height, width    (r, s) a tap of the kernel, (p, q) a place of the output
+
+Images are indexed (N, C, H, W). Results are *stored* channels-last, i.e. with the strides of an (N, H, W, C) array,
+because then the matrix product behind a convolution writes its result in place and a pixel's channels lie together.
+
+`KERNELS` names the whole interface: a faster set implements any part of it, with the same arguments less `xp`.
+"""
+
+from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
+from .elementwise import (
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sgd_step,
+    sigmoid,
+    sigmoid_backward,
+    tanh_backward,
+)
+from .norm import batch_norm_backward, batch_norm_transform, channel_moments
+from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
+from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+
+KERNELS = (
+    "adaptive_max_pool2d",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm_backward",
+    "batch_norm_transform",
+    "channel_moments",
+    "col2im",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "gather_plane",
+    "gelu",
+    "gelu_backward",
+    "im2col",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "relu",
+    "relu_backward",
+    "scatter_plane",
+    "sgd_step",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh_backward",
+)
+
+__all__ = [*KERNELS, "KERNELS"]  # noqa: PLE0604

@@ -1,0 +1,222 @@
+"""What every backend offers to the layers above it: arrays, random numbers, devices and kernel entry points.
+
+Above this folder nobody names NumPy or CuPy: an op writes `backend.exp(x)` or `backend.kernels.conv2d(x, w, ...)` and
+runs on either. A new backend is one file beside this one and, if it is to be fast, one folder of kernels.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray or cupy.ndarray
+Shape = Sequence[int]
+
+# The functions that NumPy and CuPy share, under NumPy's names, that the ops are written with.
+ARRAY_FUNCTIONS = frozenset(
+    """
+    abs add all any arange arccos arcsin arctan arctan2 argmax argmin argsort asarray bitwise_and bitwise_or
+    bitwise_xor broadcast_to ceil concatenate copy copyto cos cosh count_nonzero cumsum diagonal divide empty
+    empty_like equal exp expm1 eye finfo flip floor floor_divide from_dlpack full full_like greater greater_equal
+    invert isfinite isinf isnan less less_equal linspace log log10 log1p log2 logaddexp logical_and logical_not
+    logical_or logical_xor matmul max maximum may_share_memory min minimum moveaxis multiply negative nonzero
+    not_equal ones ones_like power prod reciprocal remainder repeat rint roll sign sin sinh sort sqrt square stack
+    subtract sum take_along_axis tan tanh tile tril triu trunc unravel_index where zeros zeros_like
+    """.split()
+)
+
+_MODES = ("fast", "reference")
+
+
+class _KernelMode(threading.local):
+    """Which kernel set this thread uses; None until `use_kernels` or TINYCNN_KERNELS has said."""
+
+    mode: str | None = None
+
+
+_local = _KernelMode()
+_default_mode = "fast"
+
+
+def kernel_mode() -> str:
+    """The kernel set in use, "fast" or "reference"."""
+    return _local.mode or _default_mode
+
+
+def default_kernel_mode() -> str:
+    return _default_mode
+
+
+def set_default_kernel_mode(mode: str) -> None:
+    """Choose the kernel set of every thread that has not entered a `use_kernels` block."""
+    global _default_mode
+    _default_mode = check_kernel_mode(mode)
+
+
+def check_kernel_mode(mode: str) -> str:
+    if mode not in _MODES:
+        raise ValueError(f"use_kernels: unknown kernel set {mode!r}, expected one of {', '.join(map(repr, _MODES))}")
+    return mode
+
+
+@contextmanager
+def kernel_mode_as(mode: str) -> Iterator[None]:
+    previous, _local.mode = _local.mode, check_kernel_mode(mode)
+    try:
+        yield
+    finally:
+        _local.mode = previous
+
+
+class Kernels:
+    """The kernel entry points of a backend: `kernels.conv2d(x, w, ...)` runs the chosen set's conv2d.
+
+    The fast set runs float32 and float64. What it lacks, and other dtypes (complex numbers for the complex-step check),
+    run on the reference. float16 is a storage format: its arrays are computed in float32 and rounded once at the end.
+    """
+
+    def __init__(self, xp: ModuleType, fast_module: str | None) -> None:
+        self._xp = xp
+        self._fast_module = fast_module
+        self._fast: dict[str, Callable[..., Any]] | None = None
+        self._reference: ModuleType | None = None
+        self._cache: dict[tuple[str, str], Callable[..., Any]] = {}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        key = (kernel_mode(), name)
+        entry = self._cache.get(key)
+        if entry is None:
+            entry = self._cache[key] = self._bind(*key)
+        return entry
+
+    def fast_kernels(self) -> dict[str, Callable[..., Any]]:
+        """The fast set's functions by name; empty when it cannot be used here."""
+        if self._fast is None:
+            self._fast = {} if self._fast_module is None else dict(importlib.import_module(self._fast_module).KERNELS)
+        return self._fast
+
+    def _bind(self, mode: str, name: str) -> Callable[..., Any]:
+        if self._reference is None:
+            self._reference = importlib.import_module("tinycnn.kernels.reference")
+        if name not in self._reference.KERNELS:
+            raise AttributeError(f"no kernel is called {name!r}")
+        xp, reference = self._xp, getattr(self._reference, name)
+        fast = self.fast_kernels().get(name) if mode == "fast" else None
+
+        def call(first: Array, *args: Any) -> Any:
+            kind = first.dtype.char
+            if kind == "e":  # float16
+                return _round_to_half(call(*(_widen_half(a) for a in (first, *args))))
+            if fast is not None and (kind == "f" or kind == "d"):
+                return fast(first, *args)
+            return reference(xp, first, *args)
+
+        call.__name__ = call.__qualname__ = name
+        return call
+
+
+def _widen_half(value: Any) -> Any:
+    is_half = getattr(value, "dtype", None) == np.float16
+    return value.astype(np.float32) if is_half else value
+
+
+def _round_to_half(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_round_to_half, value))
+    is_single = getattr(value, "dtype", None) == np.float32
+    return value.astype(np.float16) if is_single else value
+
+
+class RandomSource:
+    """One stream of random numbers on one device; `get_state` and `set_state` carry it through a checkpoint."""
+
+    def seed(self, seed: int) -> None:
+        raise NotImplementedError
+
+    def uniform(self, shape: Shape, dtype: Any) -> Array:
+        """Uniform on [0, 1)."""
+        raise NotImplementedError
+
+    def normal(self, shape: Shape, dtype: Any) -> Array:
+        """Standard normal."""
+        raise NotImplementedError
+
+    def integers(self, low: int, high: int, shape: Shape) -> Array:
+        """Integers in [low, high), int64."""
+        raise NotImplementedError
+
+    def permutation(self, n: int) -> Array:
+        """0 ... n - 1 in random order, int64."""
+        raise NotImplementedError
+
+    def get_state(self) -> dict[str, Any]:
+        """The state, of things that JSON can hold."""
+        raise NotImplementedError
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class Backend:
+    """One device and the array library behind it."""
+
+    name: str  # "numpy" or "cupy"
+    device_type: str  # "cpu" or "cuda"
+    index: int | None = None
+
+    def __init__(self, xp: ModuleType, fast_module: str | None) -> None:
+        self._xp = xp
+        self.array_type: type = xp.ndarray
+        self.kernels = Kernels(xp, fast_module)
+        self.random = self.new_random(None)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in ARRAY_FUNCTIONS:
+            raise AttributeError(f"{type(self).__name__} offers no {name!r}")
+        function = self._array_function(name)
+        setattr(self, name, function)  # the next use finds it at once
+        return function
+
+    def _array_function(self, name: str) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(self._xp, name)
+        return function
+
+    def add_at(self, target: Array, index: Any, value: Array) -> None:
+        """target[index] += value in place, where an index met twice adds twice."""
+        self._xp.add.at(target, index, value)
+
+    def orthonormal(self, matrix: Array) -> Array:
+        """Orthonormal columns that span those of a matrix with no fewer rows: its QR decomposition's Q, with the signs
+        that make R's diagonal positive."""
+        q, r = self._xp.linalg.qr(matrix)
+        return q * self._xp.sign(self._xp.diagonal(r))
+
+    def scipy_special(self, name: str) -> Callable[[Array], Array]:
+        """A function of scipy.special for this backend's arrays."""
+        raise NotImplementedError
+
+    def new_random(self, seed: int | None) -> RandomSource:
+        """A new stream of random numbers; from the operating system's entropy if seed is None."""
+        raise NotImplementedError
+
+    def from_numpy(self, array: np.ndarray) -> Array:
+        """The array on this device: itself on the CPU, a copy on a GPU."""
+        raise NotImplementedError
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """The array on the CPU: itself on the CPU, a copy from a GPU."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait for all work queued on the device."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, str]:
+        """Facts for `tinycnn info`."""
+        raise NotImplementedError

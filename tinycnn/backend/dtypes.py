@@ -1,0 +1,111 @@
+"""dtypes with PyTorch's names and PyTorch's rules for mixing them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class dtype:  # noqa: N801 - PyTorch's name
+    """The type of a tensor's elements, such as `tinycnn.float32`. There is one object a type: compare with `is` or `==`.
+
+    Attributes:
+        itemsize: bytes an element takes.
+        is_floating_point, is_complex: what kind of numbers it holds.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.float16.itemsize, tinycnn.int64.is_floating_point
+        (2, False)
+    """
+
+    __slots__ = ("category", "is_complex", "is_floating_point", "itemsize", "name", "numpy")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.numpy = np.dtype(name)
+        self.itemsize = self.numpy.itemsize
+        self.is_floating_point = self.numpy.kind == "f"
+        self.is_complex = self.numpy.kind == "c"
+        self.category = "bifc".index(self.numpy.kind.replace("u", "i"))  # bool < integer < float < complex
+
+    def __repr__(self) -> str:
+        return f"tinycnn.{self.name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return as_dtype, (self.name,)
+
+
+_NAMES = "bool uint8 int8 int16 int32 int64 float16 float32 float64 complex64 complex128".split()
+_BY_NUMPY = {np.dtype(name): dtype(name) for name in _NAMES}
+_ALIASES = {"half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64"}
+
+bool_, uint8, int8, int16, int32, int64, float16, float32, float64, complex64, complex128 = _BY_NUMPY.values()
+
+_PYTHON_TYPES = {bool: bool_, int: int64, float: float32, complex: complex64}
+_default = float32
+
+
+def as_dtype(value: Any) -> dtype:
+    """The dtype that value names: a tinycnn or NumPy dtype, a name, or the Python types bool, int, float.
+
+    Raises:
+        TypeError: if tinycnn has no such dtype.
+    """
+    if isinstance(value, dtype):
+        return value
+    if isinstance(value, type) and value in _PYTHON_TYPES:
+        return _default if value is float else _PYTHON_TYPES[value]
+    name = value.removeprefix("tinycnn.") if isinstance(value, str) else value
+    try:
+        return _BY_NUMPY[np.dtype(_ALIASES.get(name, name) if isinstance(name, str) else name)]
+    except (TypeError, KeyError):
+        raise TypeError(f"tinycnn has no dtype {value!r}; it has {', '.join(_NAMES)}") from None
+
+
+def from_numpy_dtype(numpy_dtype: Any) -> dtype:
+    """The dtype of an array's elements (quick: for `Tensor.dtype`)."""
+    return _BY_NUMPY[numpy_dtype]
+
+
+def get_default_dtype() -> dtype:
+    """The floating dtype that new tensors get; float32 unless `set_default_dtype` changed it."""
+    return _default
+
+
+def set_default_dtype(d: Any) -> None:
+    """Make d the dtype of new floating tensors.
+
+    Raises:
+        TypeError: if d is not a floating dtype.
+    """
+    global _default
+    new = as_dtype(d)
+    if not new.is_floating_point:
+        raise TypeError(f"set_default_dtype: only floating dtypes are supported, got {new!r}")
+    _default = new
+
+
+def float_info(kind: dtype) -> np.finfo[Any]:
+    """NumPy's facts about a floating or complex dtype."""
+    return np.finfo(kind.numpy)
+
+
+def promote_types(a: dtype, b: dtype) -> dtype:
+    """The smallest dtype that holds both, by PyTorch's table: a higher category wins as it is, so int64 and float16
+    give float16; within a category the wider wins.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.promote_types(tinycnn.int64, tinycnn.float32)
+        tinycnn.float32
+    """
+    if a is b:
+        return a
+    if a.category == b.category:
+        return _BY_NUMPY[np.promote_types(a.numpy, b.numpy)]
+    low, high = (a, b) if a.category < b.category else (b, a)
+    if high is complex64 and low is float64:
+        return complex128
+    return high
