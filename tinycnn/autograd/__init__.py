@@ -1,0 +1,47 @@
+"""Reverse-mode differentiation: `tensor` (what is computed), `function` (one operation), `engine` (the walk back).
+
+Nothing here knows which operations exist.
+"""
+
+from .engine import backward, grad
+from .function import Function, Node, Op, once_differentiable, run_kernel
+from .grad_mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, set_detect_anomaly, set_grad_enabled
+from .gradcheck import (
+    GradcheckError,
+    GradcheckReport,
+    GradientCheck,
+    adjoint_check,
+    check_gradients,
+    check_second_gradients,
+    gradcheck,
+    gradgradcheck,
+)
+from .tensor import RemovableHandle, Size, Tensor, wrap
+
+__all__ = [
+    "Function",
+    "GradcheckError",
+    "GradcheckReport",
+    "GradientCheck",
+    "Node",
+    "Op",
+    "RemovableHandle",
+    "Size",
+    "Tensor",
+    "adjoint_check",
+    "backward",
+    "check_gradients",
+    "check_second_gradients",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "is_grad_enabled",
+    "no_grad",
+    "once_differentiable",
+    "run_kernel",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+    "wrap",
+]

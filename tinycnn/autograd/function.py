@@ -1,0 +1,350 @@
+"""Function: one differentiable operation, and the node it leaves on the tape.
+
+`apply` runs a Function's forward. If an input requires a gradient it also records a `Node`: which Function ran, what it
+saved, and one edge to where each input came from. Nodes are all there is to the graph; `engine.py` walks them back.
+
+    x (leaf) <---- edge ---- Node(Mul) <---- edge ---- Node(Sum) <---- grad_fn ---- loss
+
+No node refers to its outputs, so that a graph holds no reference cycle: it is freed as soon as the last tensor that
+came out of it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..backend import Array, Backend
+from .grad_mode import no_grad, state
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+Edge = Any  # a leaf Tensor, or (Node, which output of it), or None where no gradient is wanted
+
+_next_seq = itertools.count().__next__
+
+
+class OutputMeta:
+    """What the engine has to know of an output that may be gone: its shape, dtype and backend."""
+
+    __slots__ = ("backend", "dtype", "shape")
+
+    def __init__(self, array: Array, backend: Backend) -> None:
+        self.shape, self.dtype, self.backend = array.shape, array.dtype, backend
+
+
+class _Saved:
+    """One saved tensor. An input is kept as it is, with its history; an output as its array, since a node that held
+    its own output would be a cycle. The version tells whether somebody wrote into it since."""
+
+    __slots__ = ("array", "backend", "counter", "output_nr", "tensor", "version")
+
+    def __init__(self, tensor: Tensor | None, output: tuple[Tensor, int] | None) -> None:
+        self.tensor: Tensor | None
+        if output is None:
+            assert tensor is not None
+            self.tensor, self.counter = tensor, tensor._version
+        else:
+            out, self.output_nr = output
+            self.tensor, self.array, self.backend, self.counter = None, out.array, out.backend, out._version
+        self.version = self.counter[0]
+
+    def unpack(self, node: Node) -> Tensor:
+        if self.counter[0] != self.version:
+            raise RuntimeError(
+                f"{node.name}: one of the variables needed for gradient computation has been modified by an in-place "
+                f"operation since the forward (saved at version {self.version}, now at {self.counter[0]}); "
+                "write out of place, or clone() before"
+            )
+        if self.tensor is not None:
+            return self.tensor
+        tensor = _wrap(self.array, self.backend)
+        tensor.requires_grad, tensor._grad_fn, tensor.output_nr = True, node, self.output_nr
+        tensor._version = self.counter
+        return tensor
+
+
+class Node:
+    """A record of one operation; the `ctx` that forward and backward are given.
+
+    Forward saves tensors with `save_for_backward` and anything else as attributes. `needs_input_grad` says, for each
+    argument of forward, whether a gradient is wanted.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_saved",
+        "_to_save",
+        "backend",
+        "edges",
+        "fn",
+        "hooks",
+        "materialize",
+        "needs_input_grad",
+        "non_differentiable",
+        "outputs",
+        "seq",
+        "trace",
+    )
+
+    def __init__(self, fn: type[Function], backend: Backend) -> None:
+        self.fn = fn
+        self.backend = backend
+        self.seq = _next_seq()  # a node's inputs were made before it: falling order is an order to walk back in
+        self.edges: tuple[Edge, ...] = ()
+        self.outputs: list[OutputMeta] = []
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self.hooks: dict[int, dict[int, Callable[[Tensor], Tensor | None]]] | None = None
+        self.materialize = True
+        self.non_differentiable: tuple[Any, ...] = ()
+        self.trace: list[str] | None = None
+        self._to_save: tuple[Any, ...] = ()
+        self._saved: list[_Saved | None] | None = []
+
+    @property
+    def name(self) -> str:
+        return self.fn.__name__
+
+    def __repr__(self) -> str:
+        return f"<{self.name}Backward>"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """The nodes that made the inputs, each with the number of its output; (None, 0) for a leaf."""
+        return tuple(e if isinstance(e, tuple) else (None, 0) for e in self.edges)
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors (in an Op: arrays) for backward: inputs, outputs, or others, which then are constants. None may
+        stand among them."""
+        self._to_save = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What `save_for_backward` kept, as tensors.
+
+        Raises:
+            RuntimeError: if backward has passed here already and freed it, or if one was written into since.
+        """
+        if self._saved is None:
+            raise RuntimeError(
+                f"{self.name}: trying to backward through the graph a second time, but its saved tensors are freed; "
+                "use retain_graph=True the first time"
+            )
+        return tuple(None if s is None else s.unpack(self) for s in self._saved)
+
+    def mark_non_differentiable(self, *outputs: Any) -> None:
+        """Say that these outputs have no gradient, as the indices of a maximum."""
+        self.non_differentiable = outputs
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (the default) or None for an output that no gradient came to."""
+        self.materialize = value
+
+    def release(self) -> None:
+        """Free what was saved; edges stay, they weigh nothing."""
+        if self._saved:  # nothing saved, nothing lost: such a node may be walked again
+            self._saved = None
+
+    def _pack(self, values: tuple[Any, ...], inputs: tuple[Any, ...], outputs: list[Tensor]) -> None:
+        self._saved = [None if v is None else self._pack_one(v, inputs, outputs) for v in values]
+        self._to_save = ()
+
+    def _pack_one(self, value: Any, inputs: tuple[Any, ...], outputs: list[Tensor]) -> _Saved:
+        is_array = self.fn.on_arrays
+        for x in inputs:
+            if isinstance(x, _tensor_type) and (x.array if is_array else x) is value:
+                return _Saved(x, None)
+        for nr, out in enumerate(outputs):
+            if (out.array if is_array else out) is value:
+                return _Saved(None, (out, nr)) if out.requires_grad else _Saved(out.detach(), None)
+        return _Saved(_wrap(value, self.backend) if is_array else value, None)
+
+
+class Function:
+    """A differentiable operation of your own: subclass it, write `forward` and `backward`, call `apply`.
+
+    forward(ctx, *args) gets and returns tensors and is not recorded. backward(ctx, *grads) gets the gradient of each
+    output and returns the gradient of each argument of forward, None where there is none. If backward is itself made
+    of tensor operations, second derivatives come by themselves.
+
+    Example:
+        >>> import tinycnn
+        >>> class Cube(tinycnn.autograd.Function):
+        ...     @staticmethod
+        ...     def forward(ctx, x):
+        ...         ctx.save_for_backward(x)
+        ...         return x**3
+        ...
+        ...     @staticmethod
+        ...     def backward(ctx, grad):
+        ...         (x,) = ctx.saved_tensors
+        ...         return 3 * x**2 * grad
+        >>> x = tinycnn.tensor([2.0], requires_grad=True)
+        >>> Cube.apply(x).backward()
+        >>> x.grad
+        tensor([12.])
+    """
+
+    on_arrays = False  # whether forward works on arrays (the engine's own Ops) or on tensors
+    is_view = False  # whether the output may share memory with the first argument
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        raise NotImplementedError("a Function needs a static method forward(ctx, *args)")
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise NotImplementedError("a Function needs a static method backward(ctx, *grads)")
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run forward on args and record it if any of them requires a gradient.
+
+        Raises:
+            RuntimeError: if the tensors are not all on one device.
+        """
+        backend: Backend | None = None
+        needs: list[bool] = []
+        for x in args:
+            if isinstance(x, _tensor_type):
+                if x._view is not None:
+                    x._view.refresh(x)
+                needs.append(x.requires_grad)
+                if backend is not x.backend:
+                    if backend is not None:
+                        _refuse_mixed_devices(cls, args)
+                    backend = x.backend
+            else:
+                needs.append(False)
+        if backend is None:
+            raise TypeError(f"{cls.__name__}.apply: expected at least one tensor among its arguments, got {args!r}")
+        ctx = Node(cls, backend)
+        recording = state.enabled and True in needs
+        if recording:
+            ctx.needs_input_grad = tuple(needs)
+        else:
+            ctx.needs_input_grad = (False,) * len(needs)
+
+        results = cls._forward(ctx, args)
+        single = not isinstance(results, tuple)
+        outputs = [cls._as_output(r, args, backend) for r in ((results,) if single else results)]
+        if state.anomaly and not state.in_backward:
+            _check_forward(ctx, args, outputs)
+        if cls.is_view:
+            outputs[0]._become_view(cls, args)
+        if recording:
+            _record(ctx, args, outputs, results if not single else (results,))
+        return outputs[0] if single else tuple(outputs)
+
+    @classmethod
+    def _forward(cls, ctx: Node, args: tuple[Any, ...]) -> Any:
+        with no_grad():
+            return cls.forward(ctx, *args)
+
+    @classmethod
+    def _as_output(cls, result: Any, args: tuple[Any, ...], backend: Backend) -> Tensor:
+        if not isinstance(result, _tensor_type):
+            raise TypeError(f"{cls.__name__}.forward returned {type(result).__name__}, expected a Tensor")
+        # An input handed back, or a tensor with a history of its own, becomes a new one on the same memory.
+        if result._grad_fn is not None or any(result is x for x in args):
+            return result.detach()
+        return result
+
+
+class Op(Function):
+    """One of the engine's own operations: its forward works on arrays, by `ctx.backend`'s functions and kernels.
+
+    Its backward, as every Function's, takes and returns tensors, so that it can be differentiated in turn. It returns a
+    fresh array or a view of one, and never changes its inputs.
+    """
+
+    on_arrays = True
+
+    @classmethod
+    def _forward(cls, ctx: Node, args: tuple[Any, ...]) -> Any:
+        return cls.forward(ctx, *[x.array if isinstance(x, _tensor_type) else x for x in args])
+
+    @classmethod
+    def _as_output(cls, result: Any, args: tuple[Any, ...], backend: Backend) -> Tensor:
+        if not isinstance(result, backend.array_type):  # NumPy gives a bare scalar for a full reduction
+            result = backend.asarray(result)
+        for x in args:
+            if isinstance(x, _tensor_type) and x.array is result:
+                return _wrap(result[...], backend)
+        return _wrap(result, backend)
+
+
+def _record(ctx: Node, args: tuple[Any, ...], outputs: list[Tensor], results: tuple[Any, ...]) -> None:
+    ctx.edges = tuple(
+        (edge_of(x) if need else None) for x, need in zip(args, ctx.needs_input_grad, strict=True)
+    )
+    for nr, (out, result) in enumerate(zip(outputs, results, strict=True)):
+        ctx.outputs.append(OutputMeta(out.array, ctx.backend))
+        if out.array.dtype.kind in "fc" and not any(result is x for x in ctx.non_differentiable):
+            out.requires_grad, out._grad_fn, out.output_nr = True, ctx, nr
+    ctx._pack(ctx._to_save, args, outputs)
+    ctx.non_differentiable = ()
+    if state.anomaly:
+        ctx.trace = traceback.format_stack()[:-2]
+
+
+def edge_of(tensor: Tensor) -> Edge:
+    """Where a tensor's gradient goes: the tensor itself if it is a leaf, else (the node that made it, its number)."""
+    node = tensor.grad_fn
+    return tensor if node is None else (node, tensor.output_nr)
+
+
+def run_kernel(name: str, *args: Any) -> Any:
+    """Run a kernel on tensors without recording it: what a backward calls when nobody will differentiate it."""
+    backend = next(x.backend for x in args if isinstance(x, _tensor_type))
+    result = getattr(backend.kernels, name)(*[x.array if isinstance(x, _tensor_type) else x for x in args])
+    if isinstance(result, tuple):
+        return tuple(_wrap(r, backend) for r in result)
+    return _wrap(result, backend)
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a backward that is not made of recorded operations: differentiating it again raises, never lies."""
+
+    def guarded(ctx: Node, *grads: Any) -> Any:
+        if state.enabled:
+            raise RuntimeError(f"{ctx.name}: its backward cannot be differentiated again (create_graph=True)")
+        return backward(ctx, *grads)
+
+    guarded.once_differentiable = True  # type: ignore[attr-defined]
+    return guarded
+
+
+def _refuse_mixed_devices(cls: type[Function], args: tuple[Any, ...]) -> NoReturn:
+    places = sorted({str(x.device) for x in args if isinstance(x, _tensor_type)})
+    raise RuntimeError(
+        f"{cls.__name__}: expected all tensors on one device, got {' and '.join(places)}; move them with .to(device)"
+    )
+
+
+def has_nan(tensor: Tensor) -> bool:
+    return tensor.array.dtype.kind in "fc" and bool(tensor.backend.isnan(tensor.array).any())
+
+
+def _check_forward(ctx: Node, args: tuple[Any, ...], outputs: list[Tensor]) -> None:
+    if any(isinstance(x, _tensor_type) and has_nan(x) for x in args):
+        return
+    for nr, out in enumerate(outputs):
+        if has_nan(out):
+            raise RuntimeError(
+                f"{ctx.name} returned nan in its output {nr} (shape {out.array.shape}); its inputs had none"
+            )
+
+
+# Set by tensor.py, which needs this module: the two know each other, and nothing else here needs an import cycle.
+_tensor_type: Any = None
+_wrap: Any = None
+
+
+def bind_tensor(tensor_type: type[Tensor], wrap: Callable[[Array, Backend], Tensor]) -> None:
+    global _tensor_type, _wrap
+    _tensor_type, _wrap = tensor_type, wrap

@@ -1,0 +1,67 @@
+"""Every operation, a family a file. Importing this package gives Tensor its methods and operators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import (
+    activation as _activation,
+    arithmetic as _arithmetic,
+    broadcast as _broadcast,
+    compare as _compare,
+    conv as _conv,
+    convert as _convert,
+    creation as _creation,
+    dropout as _dropout,
+    elementwise as _elementwise,
+    indexing as _indexing,
+    inplace as _inplace,
+    linalg as _linalg,
+    loss as _loss,
+    norm as _norm,
+    pool as _pool,
+    reduce as _reduce,
+    shape as _shape,
+)
+from .activation import *  # noqa: F403
+from .arithmetic import *  # noqa: F403
+from .broadcast import *  # noqa: F403
+from .compare import *  # noqa: F403
+from .conv import *  # noqa: F403
+from .convert import *  # noqa: F403
+from .creation import *  # noqa: F403
+from .dropout import *  # noqa: F403
+from .elementwise import *  # noqa: F403
+from .indexing import *  # noqa: F403
+from .linalg import *  # noqa: F403
+from .loss import *  # noqa: F403
+from .norm import *  # noqa: F403
+from .pool import *  # noqa: F403
+from .reduce import *  # noqa: F403
+from .registry import attach_methods
+from .shape import *  # noqa: F403
+
+_FAMILIES = (
+    _activation,
+    _arithmetic,
+    _broadcast,
+    _compare,
+    _conv,
+    _convert,
+    _creation,
+    _dropout,
+    _elementwise,
+    _indexing,
+    _inplace,
+    _linalg,
+    _loss,
+    _norm,
+    _pool,
+    _reduce,
+    _shape,
+)
+
+if not TYPE_CHECKING:  # type checkers read the lines above
+    __all__ = sorted({name for family in _FAMILIES for name in family.__all__})
+
+attach_methods()

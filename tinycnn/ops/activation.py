@@ -1,0 +1,438 @@
+"""Activations: the bends between a network's linear layers.
+
+The forward pass of the common ones is a kernel, and so is their backward, unless the graph of the backward is wanted:
+then it is the same formula made of recorded operations.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
+from .arithmetic import where
+from .broadcast import cast
+from .elementwise import erf, exp, expect_tensor, floating
+from .reduce import as_optional_dtype, one_dim
+from .registry import Make, Sample, op
+
+__all__ = [
+    "elu",
+    "gelu",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "logsigmoid",
+    "relu",
+    "relu6",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]
+
+
+class ReLU(Op):
+    """y = max(x, 0); dx = g where y > 0, else 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = ctx.backend.asarray(ctx.backend.kernels.relu(x))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (y,) = ctx.saved_tensors
+        return (where(y > 0, g, 0.0) if is_grad_enabled() else run_kernel("relu_backward", g, y),)
+
+
+class LeakyReLU(Op):
+    """x where x > 0, else slope * x; dx = g where x > 0, else slope * g."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, slope: float) -> Any:
+        ctx.slope = slope
+        ctx.save_for_backward(x)
+        return ctx.backend.kernels.leaky_relu(x, slope)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (x,) = ctx.saved_tensors
+        if is_grad_enabled():
+            return where(x > 0, g, g * ctx.slope), None
+        return run_kernel("leaky_relu_backward", g, x, ctx.slope), None
+
+
+class Sigmoid(Op):
+    """y = 1 / (1 + e^-x); dx = g * y * (1 - y)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = ctx.backend.asarray(ctx.backend.kernels.sigmoid(x))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (y,) = ctx.saved_tensors
+        return (g * (y * (1 - y)) if is_grad_enabled() else run_kernel("sigmoid_backward", g, y),)
+
+
+class Tanh(Op):
+    """y = tanh(x); dx = g * (1 - y^2)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = ctx.backend.asarray(ctx.backend.tanh(x))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (y,) = ctx.saved_tensors
+        return (g * (1 - y * y) if is_grad_enabled() else run_kernel("tanh_backward", g, y),)
+
+
+class GELU(Op):
+    """x * Phi(x), Phi the normal distribution function; dx = g * (Phi(x) + x * phi(x)), phi its density."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return ctx.backend.kernels.gelu(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (x,) = ctx.saved_tensors
+        if not is_grad_enabled():
+            return (run_kernel("gelu_backward", g, x),)
+        distribution = (1 + erf(x * math.sqrt(0.5))) * 0.5
+        density = exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+        return (g * (distribution + x * density),)
+
+
+class Softplus(Op):
+    """log(1 + e^(beta x)) / beta, or x itself where beta x > threshold; dx = g / (1 + e^(-beta x)), or g there."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, beta: float, threshold: float) -> Any:
+        be = ctx.backend
+        ctx.beta, ctx.threshold = beta, threshold
+        ctx.save_for_backward(x)
+        z = x * beta
+        y = be.log1p(be.exp(z)) if z.dtype.kind == "c" else be.logaddexp(z, be.zeros((), z.dtype))
+        return be.where(z.real > threshold, x, y / beta)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (x,) = ctx.saved_tensors
+        z = x * ctx.beta
+        return where(z > ctx.threshold, g, g * sigmoid(z)), None, None
+
+
+class ELU(Op):
+    """y = x where x > 0, else alpha * (e^x - 1); dx = g where x > 0, else g * (y + alpha)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, alpha: float) -> Any:
+        be = ctx.backend
+        ctx.alpha = alpha
+        y = be.asarray(be.where(x > 0, x, alpha * be.expm1(be.minimum(x, 0))))
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        x, y = ctx.saved_tensors
+        return where(x > 0, g, g * (y + ctx.alpha)), None
+
+
+class HardTanh(Op):
+    """x held between low and high; dx = g where x is between them, else 0, also on the bounds themselves."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, low: float, high: float) -> Any:
+        be = ctx.backend
+        ctx.save_for_backward((x > low) & (x < high))
+        return be.minimum(be.maximum(x, be.asarray(low, dtype=x.dtype)), be.asarray(high, dtype=x.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (inside,) = ctx.saved_tensors
+        return where(inside, g, 0.0), None, None
+
+
+class Softmax(Op):
+    """y = e^x / sum(e^x) along an axis; dx = y * (g - sum(g * y))."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axis: int) -> Any:
+        ctx.axis = axis
+        y = ctx.backend.kernels.softmax(x, axis) if x.size else x.copy()
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (y,) = ctx.saved_tensors
+        if is_grad_enabled() or not y.numel():
+            return y * (g - (g * y).sum(ctx.axis, keepdim=True)), None
+        return run_kernel("softmax_backward", g, y, ctx.axis), None
+
+
+class LogSoftmax(Op):
+    """y = x - log(sum(e^x)) along an axis; dx = g - e^y * sum(g)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axis: int) -> Any:
+        ctx.axis = axis
+        y = ctx.backend.kernels.log_softmax(x, axis) if x.size else x.copy()
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (y,) = ctx.saved_tensors
+        if is_grad_enabled() or not y.numel():
+            return g - exp(y) * g.sum(ctx.axis, keepdim=True), None
+        return run_kernel("log_softmax_backward", g, y, ctx.axis), None
+
+
+def _no_kinks(make: Make) -> list[Sample]:
+    return [make.sample(make.apart(2, 3)), make.sample(make.apart())]
+
+
+def _anywhere(make: Make) -> list[Sample]:
+    return [make.sample(make(2, 3)), make.sample(make()), make.sample(make(0, 3))]
+
+
+@op(_no_kinks)
+def relu(input: Tensor) -> Tensor:
+    """max(input, 0): the rectified linear unit; its gradient at 0 is 0 (Nair, Hinton 2010).
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.relu(tinycnn.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+    if expect_tensor("relu", input).array.dtype.kind == "b":
+        raise RuntimeError("relu: a boolean tensor has nothing to rectify")
+    return ReLU.apply(input)  # type: ignore[no-any-return]
+
+
+@op(
+    lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), negative_slope=0.2)],
+    method=False,
+)
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """input where it is positive, else negative_slope * input (Maas, Hannun, Ng 2013).
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.leaky_relu(tinycnn.tensor([-1.0, 2.0]), 0.25)
+        tensor([-0.2500,  2.0000])
+    """
+    return LeakyReLU.apply(floating("leaky_relu", input), float(negative_slope))  # type: ignore[no-any-return]
+
+
+@op(_anywhere, analytic=True)
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + e^-input), between 0 and 1.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.sigmoid(tinycnn.tensor([0.0, 2.0]))
+        tensor([0.5000, 0.8808])
+    """
+    return Sigmoid.apply(floating("sigmoid", input))  # type: ignore[no-any-return]
+
+
+@op(_anywhere, analytic=True)
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent, between -1 and 1.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.tanh(tinycnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """
+    return Tanh.apply(floating("tanh", input))  # type: ignore[no-any-return]
+
+
+@op(
+    lambda make: [make.sample(make(2, 3)), make.sample(make()), make.sample(make(2, 3), approximate="tanh")],
+    analytic=True,
+    method=False,
+)
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """input * Phi(input), Phi the normal distribution function (Hendrycks, Gimpel 2016).
+
+    Args:
+        approximate: "none", or "tanh" for x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))).
+
+    Raises:
+        RuntimeError: if approximate is neither.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.gelu(tinycnn.tensor([-1.0, 2.0]))
+        tensor([-0.1587,  1.9545])
+    """
+    x = floating("gelu", input)
+    if approximate == "none":
+        return GELU.apply(x)  # type: ignore[no-any-return]
+    if approximate != "tanh":
+        raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return x * 0.5 * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
+
+
+@op(
+    lambda make: [
+        make.sample(make(2, 3)),
+        make.sample(make(4), beta=2.0, threshold=50.0),
+        make.sample(make.apart(8), beta=2.0, threshold=1.0),
+    ],
+    analytic=True,
+    method=False,
+)
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e^(beta * input)) / beta, a smooth relu.
+
+    Args:
+        threshold: where beta * input is above it, the result is input itself.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.softplus(tinycnn.tensor([0.0, 30.0]))
+        tensor([ 0.6931, 30.0000])
+    """
+    return Softplus.apply(floating("softplus", input), float(beta), float(threshold))  # type: ignore[no-any-return]
+
+
+@op(_anywhere, analytic=True, method=False)
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(1 / (1 + e^-input)), exact where the sigmoid itself would round to 0 or 1.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.logsigmoid(tinycnn.tensor([0.0, -100.0]))
+        tensor([  -0.6931, -100.0000])
+    """
+    return -Softplus.apply(-floating("logsigmoid", input), 1.0, math.inf)  # type: ignore[no-any-return]
+
+
+@op(_anywhere, analytic=True, method=False)
+def silu(input: Tensor) -> Tensor:
+    """input * sigmoid(input), also called swish (Elfwing, Uchibe, Doya 2017).
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.silu(tinycnn.tensor([-1.0, 2.0]))
+        tensor([-0.2689,  1.7616])
+    """
+    x = floating("silu", input)
+    return x * sigmoid(x)
+
+
+@op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), alpha=0.5)], method=False)
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """input where it is positive, else alpha * (e^input - 1) (Clevert, Unterthiner, Hochreiter 2016).
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.elu(tinycnn.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
+    return ELU.apply(floating("elu", input), float(alpha))  # type: ignore[no-any-return]
+
+
+@op(
+    lambda make: [make.sample(make.apart(2, 3, gap=0.6)), make.sample(make.apart(6), min_val=-0.2, max_val=0.4)],
+    method=False,
+)
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """input held between min_val and max_val. Unlike clamp's, its gradient on the bounds is 0.
+
+    Raises:
+        ValueError: if min_val is above max_val.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.hardtanh(tinycnn.tensor([-2.0, 0.5, 2.0]))
+        tensor([-1.0000,  0.5000,  1.0000])
+    """
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
+    return HardTanh.apply(expect_tensor("hardtanh", input), min_val, max_val)  # type: ignore[no-any-return]
+
+
+@op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(8, gap=1.1))], method=False)
+def relu6(input: Tensor) -> Tensor:
+    """min(max(input, 0), 6); its gradient at 0 and at 6 is 0 (Krizhevsky 2010).
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.relu6(tinycnn.tensor([-1.0, 2.0, 8.0]))
+        tensor([0., 2., 6.])
+    """
+    return HardTanh.apply(expect_tensor("relu6", input), 0, 6)  # type: ignore[no-any-return]
+
+
+def _along_a_dim(make: Make) -> list[Sample]:
+    return [
+        make.sample(make(2, 3), 1),
+        make.sample(make(2, 3, 2), dim=1),
+        make.sample(make(3, 2), dim=-2),
+        make.sample(make(), dim=0),
+    ]
+
+
+def _softmax(name: str, function: type[Op], input: Tensor, dim: int, dtype: Any) -> Tensor:
+    kind = as_optional_dtype(dtype)
+    x = floating(name, input if kind is None else cast(expect_tensor(name, input), kind))
+    axis = one_dim(name, dim, x.array.ndim)
+    if x.array.ndim == 0:
+        return function.apply(x.reshape(1), 0).reshape(())  # type: ignore[no-any-return]
+    return function.apply(x, axis)  # type: ignore[no-any-return]
+
+
+@op(_along_a_dim, analytic=True)
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """e^input / sum(e^input) along dim: positive numbers that add up to 1.
+
+    Args:
+        input: any shape.
+        dim: the dimension to add along.
+        dtype: cast input to this first.
+
+    Raises:
+        IndexError: if there is no such dimension.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.softmax(tinycnn.tensor([1.0, 2.0, 3.0]), dim=0)
+        tensor([0.0900, 0.2447, 0.6652])
+    """
+    return _softmax("softmax", Softmax, input, dim, dtype)
+
+
+@op(_along_a_dim, analytic=True)
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """input - log(sum(e^input)) along dim: the logarithm of softmax, exact where that would be 0.
+
+    Args:
+        input: any shape.
+        dim: the dimension to add along.
+        dtype: cast input to this first.
+
+    Raises:
+        IndexError: if there is no such dimension.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.log_softmax(tinycnn.tensor([1.0, 2.0, 3.0]), dim=0)
+        tensor([-2.4076, -1.4076, -0.4076])
+    """
+    return _softmax("log_softmax", LogSoftmax, input, dim, dtype)

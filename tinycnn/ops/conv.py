@@ -1,0 +1,262 @@
+"""Convolution, transposed convolution, and why three Ops are enough for any order of derivative.
+
+A convolution y = x * w is bilinear. So are its two gradients, and the three are one family:
+
+    y  = Conv2d(x, w)               dx = InputGrad(g, w)         dw = WeightGrad(g, x)
+    gx = InputGrad(g, w)            dg = Conv2d(c, w)            dw = WeightGrad(g, c)      (c: the gradient of gx)
+    gw = WeightGrad(g, x)           dg = Conv2d(x, c)            dx = InputGrad(g, c)       (c: the gradient of gw)
+
+Every backward below is a line of this table, so second derivatives need nothing more. A transposed convolution *is*
+InputGrad, used forward.
+
+V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning" (2016).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..autograd import Op, Tensor
+from .geometry import Pads, Pair, as_batch, check_floating, pair, window_count
+from .registry import Make, Sample, op
+
+__all__ = ["conv2d", "conv_transpose2d"]
+
+
+class Geometry(NamedTuple):
+    """How a kernel slides: stride, padding ((top, bottom), (left, right)), dilation, groups."""
+
+    stride: Pair
+    padding: Pads
+    dilation: Pair
+    groups: int
+
+
+class Conv2d(Op):
+    """y[n, k, p, q] = b[k] + sum over c, r, s of x[n, c, p * stride + r * dilation - padding, ...] * w[k, c, r, s]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, w: Any, b: Any, geometry: Geometry) -> Any:
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None)
+        ctx.shapes, ctx.geometry = (x.shape, w.shape), geometry
+        return ctx.backend.kernels.conv2d(x, w, b, *geometry)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        (x, w), (x_shape, w_shape) = ctx.saved_tensors, ctx.shapes
+        to_x, to_w, to_b, _ = ctx.needs_input_grad
+        dx = InputGrad.apply(g, w, x_shape, ctx.geometry) if to_x else None
+        dw = WeightGrad.apply(g, x, w_shape, ctx.geometry) if to_w else None
+        return dx, dw, g.sum((0, 2, 3)) if to_b else None, None
+
+
+class InputGrad(Op):
+    """The adjoint of Conv2d in x: spreads g (N, K, P, Q) over the (N, C, H, W) it came from."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Any, w: Any, x_shape: tuple[int, ...], geometry: Geometry) -> Any:
+        ctx.save_for_backward(g if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None)
+        ctx.w_shape, ctx.geometry = w.shape, geometry
+        return ctx.backend.kernels.conv2d_input_grad(g, w, x_shape, *geometry)
+
+    @staticmethod
+    def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
+        g, w = ctx.saved_tensors
+        to_g, to_w, _, _ = ctx.needs_input_grad
+        dg = Conv2d.apply(c, w, None, ctx.geometry) if to_g else None
+        return dg, WeightGrad.apply(g, c, ctx.w_shape, ctx.geometry) if to_w else None, None, None
+
+
+class WeightGrad(Op):
+    """The adjoint of Conv2d in w: correlates g (N, K, P, Q) with x (N, C, H, W) into (K, C/G, R, S)."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Any, x: Any, w_shape: tuple[int, ...], geometry: Geometry) -> Any:
+        ctx.save_for_backward(g if ctx.needs_input_grad[1] else None, x if ctx.needs_input_grad[0] else None)
+        ctx.x_shape, ctx.geometry = x.shape, geometry
+        return ctx.backend.kernels.conv2d_weight_grad(g, x, w_shape, *geometry)
+
+    @staticmethod
+    def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
+        g, x = ctx.saved_tensors
+        to_g, to_x, _, _ = ctx.needs_input_grad
+        dg = Conv2d.apply(x, c, None, ctx.geometry) if to_g else None
+        return dg, InputGrad.apply(g, c, ctx.x_shape, ctx.geometry) if to_x else None, None, None
+
+
+def _samples(make: Make) -> list[Sample]:
+    return [
+        make.sample(make(2, 3, 5, 6), make(4, 3, 3, 2), make(4)),
+        make.sample(make(1, 2, 7, 7), make(3, 2, 3, 3), stride=2, padding=1),
+        make.sample(make(2, 2, 6, 5), make(2, 2, 2, 3), make(2), stride=(3, 1), padding=(0, 2), dilation=(2, 1)),
+        make.sample(make(1, 4, 5, 5), make(6, 2, 3, 3), make(6), padding="same", groups=2),
+        make.sample(make(1, 1, 4, 4), make(1, 1, 2, 2), padding="same"),
+        make.sample(make(2, 3, 4, 4), make(3, 1, 3, 3), padding=1, groups=3),
+        make.sample(make(2, 3, 3, 4), make(5, 3, 1, 1), padding="valid"),
+        make.sample(make(2, 4, 4), make(2, 1, 2, 2), stride=3, groups=2),
+        make.sample(make(0, 2, 4, 4), make(3, 2, 2, 2)),
+    ]
+
+
+@op(_samples, method=False, analytic=True)
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair | str = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
+
+    y[n, k, p, q] = bias[k] + sum over c, r, s of input[n, c, p * stride + r * dilation - padding, ...] * weight[k, c, r, s]
+    with P = floor((H + 2 * padding - dilation * (R - 1) - 1) / stride) + 1, and Q alike.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        weight: (K, C / groups, R, S).
+        bias: (K,) or None.
+        stride, dilation: an integer or (vertical, horizontal).
+        padding: zeros on each side: an integer, (vertical, horizontal), "valid" (none) or "same" (as many as keep the
+            size; stride must be 1).
+        groups: the channels are split into so many groups, each convolved with its own K / groups kernels.
+
+    Returns:
+        (N, K, P, Q), or (K, P, Q).
+
+    Raises:
+        ValueError: if shapes do not fit, or no window fits into the image.
+        TypeError: if dtypes differ or are not floating.
+
+    Example:
+        >>> import tinycnn
+        >>> x = tinycnn.arange(9.0).reshape(1, 1, 3, 3)
+        >>> tinycnn.conv2d(x, tinycnn.ones(1, 1, 2, 2))
+        tensor([[[[ 8., 12.],
+                  [20., 24.]]]])
+    """
+    check_floating("conv2d", input=input, weight=weight, bias=bias)
+    x, single = as_batch("conv2d", input)
+    geometry = _geometry("conv2d", weight, stride, padding, dilation, groups)
+    channels, kernel = x.array.shape[1], weight.array.shape
+    if channels != kernel[1] * groups:
+        raise ValueError(
+            f"conv2d: input has {channels} channels, weight {kernel} wants {kernel[1] * groups} (groups={groups})"
+        )
+    if kernel[0] % groups:
+        raise ValueError(f"conv2d: groups={groups} does not divide the {kernel[0]} output channels of weight {kernel}")
+    _check_bias("conv2d", bias, kernel[0])
+    for axis in (0, 1):
+        size, pads = x.array.shape[2 + axis], sum(geometry.padding[axis])
+        if window_count(size, kernel[2 + axis], geometry.stride[axis], pads, geometry.dilation[axis]) < 1:
+            raise ValueError(
+                f"conv2d: the padded input, {x.array.shape[2:]} with padding {geometry.padding}, is smaller than the "
+                f"kernel {kernel[2:]} with dilation {geometry.dilation}"
+            )
+    y = Conv2d.apply(x, weight, bias, geometry)
+    return y.squeeze(0) if single else y  # type: ignore[no-any-return]
+
+
+def _geometry(name: str, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> Geometry:
+    """The checked geometry of a convolution with this weight."""
+    if weight.array.ndim != 4:
+        raise ValueError(f"{name}: weight must have 4 dimensions, got shape {weight.array.shape}")
+    if 0 in weight.array.shape[2:]:
+        raise ValueError(f"{name}: the kernel is empty, weight has shape {weight.array.shape}")
+    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"{name}: groups must be a positive integer, got {groups!r}")
+    steps, gaps = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise ValueError(f"{name}: padding must be 'same', 'valid' or numbers, got {padding!r}")
+        if padding == "same" and steps != (1, 1):
+            raise ValueError(f"{name}: padding='same' needs stride 1, got {steps}")
+        totals = [d * (n - 1) if padding == "same" else 0 for d, n in zip(gaps, weight.array.shape[2:], strict=True)]
+        pads = (totals[0] // 2, totals[0] - totals[0] // 2), (totals[1] // 2, totals[1] - totals[1] // 2)
+    else:
+        top, left = pair(name, "padding", padding, 0)
+        pads = (top, top), (left, left)
+    return Geometry(steps, pads, gaps, groups)
+
+
+def _check_bias(name: str, bias: Tensor | None, channels: int) -> None:
+    if bias is not None and bias.array.shape != (channels,):
+        raise ValueError(f"{name}: bias has shape {bias.array.shape}, weight wants ({channels},)")
+
+
+def _transpose_samples(make: Make) -> list[Sample]:
+    return [
+        make.sample(make(2, 3, 3, 4), make(3, 2, 3, 2), make(2)),
+        make.sample(make(1, 2, 3, 3), make(2, 3, 3, 3), stride=2, padding=1, output_padding=1),
+        make.sample(make(1, 4, 3, 2), make(4, 2, 2, 3), make(4), stride=(1, 3), groups=2, dilation=(2, 1)),
+        make.sample(make(2, 3, 3), make(2, 1, 2, 2)),
+    ]
+
+
+@op(_transpose_samples, method=False, analytic=True)
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    output_padding: int | Pair = 0,
+    groups: int = 1,
+    dilation: int | Pair = 1,
+) -> Tensor:
+    """Transposed convolution: the gradient of a convolution with respect to its input, used as a layer.
+
+    y[n, k, h, w] = bias[k] + sum over c, p, q of input[n, c, p, q] * weight[c, k, h + padding - p * stride, ...], with
+    H = (P - 1) * stride - 2 * padding + dilation * (R - 1) + output_padding + 1, and W alike.
+
+    Args:
+        input: (N, C, P, Q) or (C, P, Q).
+        weight: (C, K / groups, R, S).
+        bias: (K,) or None.
+        stride, padding, dilation: of the convolution that this is the transpose of.
+        output_padding: rows and columns added to one side of the output, below stride or dilation; it chooses among the
+            sizes that the convolution maps to the same one.
+        groups: as in `conv2d`.
+
+    Returns:
+        (N, K, H, W), or (K, H, W).
+
+    Raises:
+        ValueError: if shapes do not fit, or the output would be empty.
+        TypeError: if dtypes differ or are not floating.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.conv_transpose2d(tinycnn.ones(1, 1, 2, 2), tinycnn.ones(1, 1, 2, 2))
+        tensor([[[[1., 2., 1.],
+                  [2., 4., 2.],
+                  [1., 2., 1.]]]])
+    """
+    name = "conv_transpose2d"
+    check_floating(name, input=input, weight=weight, bias=bias)
+    x, single = as_batch(name, input)
+    if isinstance(padding, str):
+        raise ValueError(f"{name}: padding must be numbers, got {padding!r}")
+    geometry = _geometry(name, weight, stride, padding, dilation, groups)
+    extra = pair(name, "output_padding", output_padding, 0)
+    n, channels, p, q = x.array.shape
+    if channels != weight.array.shape[0] or channels % groups:
+        raise ValueError(
+            f"{name}: input has {channels} channels, weight {weight.array.shape} wants {weight.array.shape[0]}, and "
+            f"groups={groups} has to divide them"
+        )
+    sizes = []
+    for axis, count in enumerate((p, q)):
+        stride_, gap, kernel = geometry.stride[axis], geometry.dilation[axis], weight.array.shape[2 + axis]
+        if extra[axis] >= max(stride_, gap):
+            raise ValueError(f"{name}: output_padding {extra} must be below stride {geometry.stride} or dilation {geometry.dilation}")
+        sizes.append((count - 1) * stride_ - sum(geometry.padding[axis]) + gap * (kernel - 1) + extra[axis] + 1)
+    if min(sizes) < 1:
+        raise ValueError(f"{name}: input {x.array.shape[2:]} with padding {padding} would give an output of {tuple(sizes)}")
+    out_channels = weight.array.shape[1] * groups
+    _check_bias(name, bias, out_channels)
+    y = InputGrad.apply(x, weight, (n, out_channels, *sizes), geometry)
+    if bias is not None:
+        y = y + bias.reshape(1, out_channels, 1, 1)
+    return y.squeeze(0) if single else y  # type: ignore[no-any-return]

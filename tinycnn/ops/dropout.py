@@ -1,0 +1,97 @@
+"""Dropout: zeroing at random while training, so that units cannot rely on each other.
+
+N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (2014), in its inverted form:
+what is kept is scaled by 1 / (1 - p), and evaluation does nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Op, Tensor
+from .geometry import check_floating
+from .registry import op
+
+__all__ = ["dropout", "dropout2d"]
+
+
+class Dropout(Op):
+    """x * mask, the mask being 0 with probability p and 1 / (1 - p) otherwise, one number for each of `shape`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, p: float, shape: tuple[int, ...]) -> Any:
+        kept = ctx.backend.random.uniform(shape, "float32") >= p  # the same draw for every dtype
+        mask = kept.astype(x.real.dtype) * (0.0 if p == 1 else 1 / (1 - p))
+        ctx.save_for_backward(mask)
+        return x * mask
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        return g * ctx.saved_tensors[0], None, None
+
+
+def _check_p(name: str, p: float) -> None:
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: p must be a probability between 0 and 1, got {p!r}")
+
+
+@op(
+    lambda make: [make.sample(make(4, 5)), make.sample(make(3, 4), 0.2), make.sample(make(3), 1.0)],
+    method=False,
+    analytic=True,
+    random=True,
+)
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Zero each element with probability p and scale the others by 1 / (1 - p); without training, do nothing.
+
+    Args:
+        input: any shape.
+        p: the probability of zero.
+        training: whether to do anything.
+        inplace: accepted for PyTorch's sake; the result is always new.
+
+    Raises:
+        ValueError: if p is no probability.
+
+    Example:
+        >>> import tinycnn
+        >>> _ = tinycnn.manual_seed(0)
+        >>> tinycnn.nn.functional.dropout(tinycnn.ones(6), 0.5)
+        tensor([0., 0., 2., 0., 2., 2.])
+    """
+    _check_p("dropout", p)
+    check_floating("dropout", input=input)
+    if not training or p == 0:
+        return input
+    return Dropout.apply(input, p, input.array.shape)
+
+
+@op(
+    lambda make: [make.sample(make(3, 4, 2, 2)), make.sample(make(3, 2, 2), 0.3)],
+    method=False,
+    analytic=True,
+    random=True,
+)
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Zero whole channels with probability p and scale the others by 1 / (1 - p) (Tompson et al. 2015, section 4.1).
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        p, training, inplace: as in `dropout`.
+
+    Raises:
+        ValueError: if p is no probability or the rank is another.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.dropout2d(tinycnn.ones(1, 8, 2, 2)).amax((0, 2, 3)).shape
+        tinycnn.Size([8])
+    """
+    _check_p("dropout2d", p)
+    check_floating("dropout2d", input=input)
+    shape = input.array.shape
+    if len(shape) not in (3, 4):
+        raise ValueError(f"dropout2d: input must be (N, C, H, W) or (C, H, W), got shape {shape}")
+    if not training or p == 0:
+        return input
+    return Dropout.apply(input, p, (*shape[:-2], 1, 1))

@@ -1,0 +1,95 @@
+"""Sizes, strides and paddings of windows that slide over an image: read, checked, and turned into plain integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Tensor
+
+Pair = tuple[int, int]
+Pads = tuple[Pair, Pair]
+
+
+def pair(op: str, name: str, value: Any, least: int) -> Pair:
+    """value as (vertical, horizontal): one integer for both, or two.
+
+    Raises:
+        TypeError: if it is no integer and no pair of them.
+        ValueError: if one is below `least`.
+    """
+    both = (value, value) if _is_int(value) else tuple(value) if isinstance(value, (tuple, list)) else None
+    if both is not None and len(both) == 1:
+        both = both * 2
+    if both is None or len(both) != 2 or not all(_is_int(n) for n in both):
+        raise TypeError(f"{op}: {name} must be an integer or a pair of integers, got {value!r}")
+    if min(both) < least:
+        raise ValueError(f"{op}: {name} must be at least {least}, got {value!r}")
+    return int(both[0]), int(both[1])
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def as_batch(op: str, x: Any) -> tuple[Tensor, bool]:
+    """x as (N, C, H, W), and whether it came without the batch dimension.
+
+    Raises:
+        TypeError: if x is no tensor.
+        ValueError: if it has neither three nor four dimensions.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{op}: input must be a Tensor, got {type(x).__name__}")
+    if x.array.ndim == 3:
+        return x.unsqueeze(0), True
+    if x.array.ndim != 4:
+        raise ValueError(f"{op}: input must be (N, C, H, W) or (C, H, W), got shape {x.array.shape}")
+    return x, False
+
+
+def check_floating(op: str, **tensors: Tensor | None) -> None:
+    """Raise a TypeError unless all tensors hold floating numbers of one dtype."""
+    first: tuple[str, Tensor] | None = None
+    for name, x in tensors.items():
+        if x is None:
+            continue
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{op}: {name} must be a Tensor, got {type(x).__name__}")
+        if x.array.dtype.kind not in "fc":
+            raise TypeError(f"{op}: {name} must be floating, got {x.dtype!r}; convert it with .float()")
+        if first is None:
+            first = name, x
+        elif x.array.dtype != first[1].array.dtype:
+            raise TypeError(f"{op}: {first[0]} is {first[1].dtype!r} but {name} is {x.dtype!r}; convert one of them")
+
+
+def window_count(size: int, kernel: int, stride: int, pads: int, dilation: int = 1) -> int:
+    """How many windows fit: floor((size + pads - dilation * (kernel - 1) - 1) / stride) + 1."""
+    return (size + pads - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def pool_size(
+    op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> Pair:
+    """The output size (P, Q) of a pooling.
+
+    With ceil_mode a last, partial window counts too, if it starts inside the image or its left padding.
+
+    Raises:
+        ValueError: if padding is over half the kernel, or no window fits.
+    """
+    counts = []
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        if 2 * p > k:
+            raise ValueError(f"{op}: padding must be at most half of kernel_size, got padding {padding}, kernel {kernel}")
+        free = n + 2 * p - d * (k - 1) - 1
+        count = (-(-free // s) if ceil_mode else free // s) + 1
+        if ceil_mode and (count - 1) * s >= n + p:
+            count -= 1
+        counts.append(count)
+    if min(counts) < 1:
+        raise ValueError(
+            f"{op}: an image of {size[0]} x {size[1]} with padding {padding} is smaller than the window: kernel_size "
+            f"{kernel}, dilation {dilation}"
+        )
+    return counts[0], counts[1]

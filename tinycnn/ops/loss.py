@@ -1,0 +1,391 @@
+"""Losses: one number for how wrong a prediction is.
+
+All take `reduction`: "mean" (the default), "sum", or "none" for a loss an element.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Tensor
+from .activation import log_softmax, logsigmoid
+from .arithmetic import where
+from .broadcast import cast
+from .geometry import check_floating
+from .registry import Make, Sample, op
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
+]
+
+
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _reduce(name: str, loss: Tensor, reduction: str) -> Tensor:
+    _check_reduction(name, reduction)
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()  # type: ignore[no-any-return]
+
+
+def _check_same_shape(name: str, input: Tensor, target: Tensor) -> None:
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{name}: target must be a Tensor, got {type(target).__name__}")
+    if input.array.shape != target.array.shape:
+        raise ValueError(f"{name}: input has shape {input.array.shape}, target has {target.array.shape}")
+
+
+def _classes_last(name: str, x: Tensor) -> Tensor:
+    """(C,), (N, C) or (N, C, d1, ...) as (elements, C), elements in the order of the target's."""
+    if x.array.ndim == 0:
+        raise ValueError(f"{name}: input must be (C,), (N, C) or (N, C, d1, ...), got a single number")
+    if x.array.ndim <= 2:
+        return x.reshape(-1, x.array.shape[-1])  # type: ignore[no-any-return]
+    return x.movedim(1, -1).reshape(-1, x.array.shape[1])  # type: ignore[no-any-return]
+
+
+def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> None:
+    """Raise unless target holds a class for every element of input."""
+    shape = input.array.shape
+    classes = shape[0] if len(shape) == 1 else shape[1]
+    wanted = () if len(shape) == 1 else (shape[0], *shape[2:])
+    if target.array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: target must hold class numbers as integers, got {target.dtype!r}")
+    if target.array.shape != wanted:
+        raise ValueError(f"{name}: input of shape {shape} wants a target of shape {wanted}, got {target.array.shape}")
+    if weight is not None and weight.array.shape != (classes,):
+        raise ValueError(f"{name}: weight has shape {weight.array.shape}, input {shape} wants ({classes},)")
+    labels = target.array
+    bad = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
+    if bad.any():
+        raise IndexError(f"{name}: target {int(labels[bad].ravel()[0])} is out of range for {classes} classes")
+
+
+def _picked(
+    logp: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """For (elements, C) and (elements,): -logp[target], each element's weight (None: all 1), and the labels made safe."""
+    kept = target != ignore_index
+    labels = target
+    weights: Tensor | None = None
+    if not bool(kept.all()):
+        labels = where(kept, target, 0)
+        weights = cast(kept, logp.dtype)
+    if weight is not None:
+        each = weight.index_select(0, labels)
+        weights = each if weights is None else each * weights
+    return -logp.gather(1, labels.unsqueeze(1)).squeeze(1), weights, labels
+
+
+def _weighted(name: str, loss: Tensor, weights: Tensor | None, target: Tensor, reduction: str) -> Tensor:
+    """Reduce a loss an element; the mean is weighted."""
+    _check_reduction(name, reduction)
+    if weights is not None:
+        loss = where(weights == 0, 0.0, loss * weights)
+    if reduction == "none":
+        return loss.reshape(target.array.shape)  # type: ignore[no-any-return]
+    if reduction == "sum":
+        return loss.sum()  # type: ignore[no-any-return]
+    return loss.mean() if weights is None else loss.sum() / weights.sum()  # type: ignore[no-any-return]
+
+
+def _class_samples(make: Make) -> list[Sample]:
+    labels = make.integers(3, 4)
+    ignored = labels.detach().clone()
+    ignored.array[0] = -100
+    weight = make.positive(3).detach()
+    return [
+        make.sample(make(4, 3), labels),
+        make.sample(make(4, 3), ignored, weight),
+        make.sample(make(4, 3), labels, reduction="sum"),
+        make.sample(make(3), make.integers(3)),
+        make.sample(make(2, 3, 2, 2), make.integers(3, 2, 2, 2), weight, reduction="none"),
+    ]
+
+
+@op(_class_samples, method=False, linear=False, analytic=True)
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Negative log likelihood: -weight[t] * input[t] for each element, t being its target.
+
+    Args:
+        input: log-probabilities (N, C), (C,) or (N, C, d1, ...).
+        target: class numbers (N,), () or (N, d1, ...).
+        weight: (C,), or None; the mean is then weighted by weight[t].
+        ignore_index: a target that counts for nothing.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        a scalar, or the shape of target.
+
+    Raises:
+        ValueError, TypeError, IndexError: if shapes, dtypes or class numbers do not fit.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.nll_loss(tinycnn.tensor([[-1.0, -3.0]]), tinycnn.tensor([1]))
+        tensor(3.)
+    """
+    check_floating("nll_loss", input=input, weight=weight)
+    _check_classes("nll_loss", input, target, weight, ignore_index)
+    loss, weights, _ = _picked(_classes_last("nll_loss", input), target.reshape(-1), weight, ignore_index)
+    return _weighted("nll_loss", loss, weights, target, reduction)
+
+
+def _cross_entropy_samples(make: Make) -> list[Sample]:
+    probabilities = make.positive(4, 3).detach()
+    return [
+        *_class_samples(make),
+        make.sample(make(4, 3), make.integers(3, 4), label_smoothing=0.1),
+        make.sample(make(4, 3), make.integers(3, 4), make.positive(3).detach(), label_smoothing=0.2),
+        make.sample(make(4, 3), probabilities / probabilities.sum(1, keepdim=True)),
+        make.sample(make(2, 3, 2), make.positive(2, 3, 2), make.positive(3).detach(), label_smoothing=0.1),
+    ]
+
+
+@op(_cross_entropy_samples, method=False, analytic=True)
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross entropy of softmax(input) with the target: -log softmax(input)[t] for each element.
+
+    With label_smoothing e the target is (1 - e) on its class and e / C on all (Szegedy et al. 2016, section 7).
+
+    Args:
+        input: unnormalised scores, "logits", (N, C), (C,) or (N, C, d1, ...).
+        target: class numbers (N,), () or (N, d1, ...), or floating probabilities in the shape of input.
+        weight: (C,), or None; for class numbers the mean is then weighted by weight[t].
+        ignore_index: a target that counts for nothing (class numbers only).
+        reduction: "mean", "sum" or "none".
+        label_smoothing: e, between 0 and 1.
+
+    Returns:
+        a scalar, or the shape of target (without C for probabilities).
+
+    Raises:
+        ValueError, TypeError, IndexError: if shapes, dtypes or class numbers do not fit.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.cross_entropy(tinycnn.zeros(1, 10), tinycnn.tensor([3]))
+        tensor(2.3026)
+    """
+    check_floating("cross_entropy", input=input, weight=weight)
+    _check_reduction("cross_entropy", reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
+    if not isinstance(target, Tensor):
+        raise TypeError(f"cross_entropy: target must be a Tensor, got {type(target).__name__}")
+    if target.array.dtype.kind in "fc":
+        return _with_probabilities(input, target, weight, reduction, label_smoothing)
+    _check_classes("cross_entropy", input, target, weight, ignore_index)
+    logp = log_softmax(_classes_last("cross_entropy", input), 1)
+    loss, weights, _ = _picked(logp, target.reshape(-1), weight, ignore_index)
+    if not label_smoothing:
+        return _weighted("cross_entropy", loss, weights, target, reduction)
+    hard = _weighted("cross_entropy", loss, weights, target, reduction)
+    every = -(logp if weight is None else logp * weight).sum(1)
+    kept = cast(target.reshape(-1) != ignore_index, logp.dtype)
+    smooth = _weighted("cross_entropy", every, kept, target, "none" if reduction == "none" else "sum")
+    if reduction == "mean":
+        smooth = smooth / (kept if weights is None else weights).sum()
+    return (1 - label_smoothing) * hard + label_smoothing / logp.array.shape[1] * smooth
+
+
+def _with_probabilities(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
+) -> Tensor:
+    _check_same_shape("cross_entropy", input, target)
+    logp = log_softmax(_classes_last("cross_entropy", input), 1)
+    wanted = _classes_last("cross_entropy", target)
+    if label_smoothing:
+        wanted = wanted * (1 - label_smoothing) + label_smoothing / logp.array.shape[1]
+    product = logp * wanted
+    loss = -(product if weight is None else product * weight).sum(1)
+    shape = input.array.shape
+    return _reduce("cross_entropy", loss.reshape(() if len(shape) == 1 else (shape[0], *shape[2:])), reduction)
+
+
+def _pair_samples(make: Make) -> list[Sample]:
+    return [
+        make.sample(make(2, 3), make(2, 3)),
+        make.sample(make(4), make(4), reduction="sum"),
+        make.sample(make(2, 2), make(2, 2), reduction="none"),
+    ]
+
+
+@op(_pair_samples, method=False, analytic=True)
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """Squared error: (input - target)^2 for each element.
+
+    Args:
+        input, target: of one shape.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.mse_loss(tinycnn.tensor([1.0, 2.0]), tinycnn.tensor([1.0, 4.0]))
+        tensor(2.)
+    """
+    check_floating("mse_loss", input=input)
+    _check_same_shape("mse_loss", input, target)
+    error = input - target
+    return _reduce("mse_loss", error * error, reduction)
+
+
+def _distant_samples(make: Make) -> list[Sample]:
+    return [
+        make.sample(make.apart(2, 3), make(2, 3) * 0.01),
+        make.sample(make.apart(4), make(4) * 0.01, reduction="sum"),
+        make.sample(make.apart(2, 2), make(2, 2) * 0.01, reduction="none"),
+    ]
+
+
+@op(_distant_samples, method=False)
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """Absolute error: |input - target| for each element; the gradient is 0 where they are equal.
+
+    Args:
+        input, target: of one shape.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.l1_loss(tinycnn.tensor([1.0, 2.0]), tinycnn.tensor([1.0, 4.0]))
+        tensor(1.)
+    """
+    check_floating("l1_loss", input=input)
+    _check_same_shape("l1_loss", input, target)
+    return _reduce("l1_loss", (input - target).abs(), reduction)
+
+
+@op(_distant_samples, method=False)
+def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """With d = |input - target|: d^2 / (2 beta) where d < beta, else d - beta / 2 (Girshick 2015, equation 3).
+
+    Args:
+        input, target: of one shape.
+        reduction: "mean", "sum" or "none".
+        beta: where the parabola becomes a line; 0 gives `l1_loss`.
+
+    Raises:
+        ValueError: if the shapes differ or beta is negative.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.smooth_l1_loss(tinycnn.tensor([0.5, 3.0]), tinycnn.zeros(2), reduction="none")
+        tensor([0.1250, 2.5000])
+    """
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta!r}")
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    check_floating("smooth_l1_loss", input=input)
+    _check_same_shape("smooth_l1_loss", input, target)
+    error = input - target
+    distance = error.abs()
+    return _reduce("smooth_l1_loss", where(distance < beta, error * error / (2 * beta), distance - beta / 2), reduction)
+
+
+def _probability_samples(make: Make) -> list[Sample]:
+    return [
+        make.sample(make.positive(2, 3, low=0.1, high=0.9), make.positive(2, 3, low=0.1, high=0.9)),
+        make.sample(make.positive(3, low=0.1, high=0.9), make.booleans(3).double(), make.positive(3).detach()),
+        make.sample(make.positive(3, low=0.1, high=0.9), make.booleans(3).double(), reduction="none"),
+    ]
+
+
+@op(_probability_samples, method=False)
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """-weight * (target * log(input) + (1 - target) * log(1 - input)), each logarithm held at -100 or above.
+
+    Args:
+        input: probabilities.
+        target: of the same shape, between 0 and 1.
+        weight: broadcasts to it, or None.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if the shapes differ, or an input lies outside [0, 1].
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.binary_cross_entropy(tinycnn.tensor([0.5]), tinycnn.tensor([1.0]))
+        tensor(0.6931)
+    """
+    check_floating("binary_cross_entropy", input=input)
+    _check_same_shape("binary_cross_entropy", input, target)
+    if input.array.size and not (0 <= float(input.array.min()) and float(input.array.max()) <= 1):
+        raise ValueError("binary_cross_entropy: input must lie between 0 and 1; for scores use the version with logits")
+    loss = -(target * input.log().clamp(min=-100) + (1 - target) * (1 - input).log().clamp(min=-100))
+    return _reduce("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
+
+
+def _logit_samples(make: Make) -> list[Sample]:
+    return [
+        make.sample(make(2, 3), make.positive(2, 3, low=0.1, high=0.9)),
+        make.sample(make(4), make.booleans(4).double(), make.positive(4).detach(), reduction="sum"),
+        make.sample(make(2, 3), make.booleans(2, 3).double(), pos_weight=make.positive(3).detach()),
+    ]
+
+
+@op(_logit_samples, method=False)
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """Binary cross entropy of sigmoid(input), computed so that no score overflows.
+
+    -weight * (pos_weight * target * log(sigmoid(input)) + (1 - target) * log(1 - sigmoid(input)))
+
+    Args:
+        input: scores of any size.
+        target: of the same shape, between 0 and 1.
+        weight, pos_weight: broadcast to it, or None.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.nn.functional.binary_cross_entropy_with_logits(tinycnn.tensor([0.0]), tinycnn.tensor([1.0]))
+        tensor(0.6931)
+    """
+    name = "binary_cross_entropy_with_logits"
+    check_floating(name, input=input)
+    _check_same_shape(name, input, target)
+    log_likelihood = logsigmoid(input)  # and log(1 - sigmoid(x)) = log(sigmoid(x)) - x
+    of_ones = target if pos_weight is None else target * pos_weight
+    loss = (1 - target) * input - (of_ones + 1 - target) * log_likelihood
+    return _reduce(name, loss if weight is None else loss * weight, reduction)

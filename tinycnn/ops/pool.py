@@ -1,0 +1,397 @@
+"""Pooling: max, average, and the adaptive forms that choose their windows by the size that is wanted.
+
+A max-pool knows where each maximum stood. Its gradient scatters to those places, the gradient of a scatter gathers from
+them, and so on for any order: `ScatterPlane` and `GatherPlane` are each other's derivative. An average pool is linear,
+and so is its gradient: those two Ops are each other's derivative as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Op, Tensor, wrap
+from .geometry import Pair, as_batch, check_floating, pair, pool_size
+from .registry import Make, Sample, op
+
+__all__ = ["adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d", "max_unpool2d"]
+
+
+class MaxPool2d(Op):
+    """The maximum of each window, and its place: an index into the image's H * W pixels."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair) -> Any:
+        y, where = ctx.backend.kernels.max_pool2d(x, kernel, stride, padding, dilation, out_size)
+        return _keep_places(ctx, x, y, where)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Any) -> tuple[Any, ...]:
+        return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size), None, None, None, None, None
+
+
+class AdaptiveMaxPool2d(Op):
+    """The maximum of each of P x Q windows that divide the image, and its place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, out_size: Pair) -> Any:
+        y, where = ctx.backend.kernels.adaptive_max_pool2d(x, out_size)
+        return _keep_places(ctx, x, y, where)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Any) -> tuple[Any, ...]:
+        return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size), None
+
+
+def _keep_places(ctx: Any, x: Any, y: Any, where: Any) -> tuple[Any, Any]:
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(where)
+    ctx.save_for_backward(where)
+    ctx.size = x.shape[2:]
+    return y, where
+
+
+class ScatterPlane(Op):
+    """x[n, c].flat[index[n, c, p, q]] += g[n, c, p, q]."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Any, index: Any, size: Pair) -> Any:
+        ctx.save_for_backward(index)
+        return ctx.backend.kernels.scatter_plane(g, index, size)
+
+    @staticmethod
+    def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
+        return GatherPlane.apply(c, ctx.saved_tensors[0]), None, None
+
+
+class GatherPlane(Op):
+    """y[n, c, p, q] = x[n, c].flat[index[n, c, p, q]]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, index: Any) -> Any:
+        ctx.save_for_backward(index)
+        ctx.size = x.shape[2:]
+        return ctx.backend.kernels.gather_plane(x, index)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size), None
+
+
+class AvgPool2d(Op):
+    """The sum of each window over its divisor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, divisor: Tensor) -> Any:
+        ctx.save_for_backward(divisor)
+        ctx.geometry, ctx.size = (kernel, stride, padding), x.shape[2:]
+        return ctx.backend.kernels.avg_pool2d(x, kernel, stride, padding, divisor)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        gx = AvgPool2dBackward.apply(g, ctx.size, *ctx.geometry, ctx.saved_tensors[0])
+        return gx, None, None, None, None
+
+
+class AvgPool2dBackward(Op):
+    """Each value over its divisor, added to every pixel of its window: the adjoint of AvgPool2d."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Any:
+        ctx.save_for_backward(divisor)
+        ctx.geometry = kernel, stride, padding
+        return ctx.backend.kernels.avg_pool2d_backward(g, size, kernel, stride, padding, divisor)
+
+    @staticmethod
+    def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
+        return AvgPool2d.apply(c, *ctx.geometry, ctx.saved_tensors[0]), None, None, None, None, None
+
+
+def _window(
+    name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1
+) -> tuple[Pair, Pair, Pair, Pair]:
+    """kernel, stride, padding and dilation, checked; the stride is the kernel's size unless given."""
+    kernel = pair(name, "kernel_size", kernel_size, 1)
+    steps = kernel if stride is None or stride == () else pair(name, "stride", stride, 1)
+    return kernel, steps, pair(name, "padding", padding, 0), pair(name, "dilation", dilation, 1)
+
+
+def _max_samples(make: Make) -> list[Sample]:
+    return [
+        make.sample(make.apart(2, 2, 4, 4), 2),
+        make.sample(make.apart(1, 2, 5, 6), 3, stride=2, padding=1),
+        make.sample(make.apart(1, 1, 6, 5), (3, 2), stride=(1, 2), dilation=(2, 1)),
+        make.sample(make.apart(1, 2, 5, 5), 2, ceil_mode=True),
+        make.sample(make.apart(2, 3, 3), 2, stride=1),
+    ]
+
+
+@op(_max_samples, method=False)
+def max_pool2d(
+    input: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum of each window: y[n, c, p, q] = max over r, s of x[n, c, p * stride + r * dilation - padding, ...].
+
+    Of equal maxima the first, row by row, gets the gradient. A NaN in a window makes its maximum NaN.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size, stride, padding, dilation: an integer or (vertical, horizontal). The stride is kernel_size unless
+            given; padding counts as minus infinity and is at most half of kernel_size.
+        ceil_mode: let a last window reach beyond the image.
+        return_indices: also return the places of the maxima, int64 indices into H * W, for `max_unpool2d`.
+
+    Returns:
+        (N, C, P, Q), or (C, P, Q); a pair of such with return_indices.
+
+    Raises:
+        ValueError: if no window fits, or padding is too large.
+        TypeError: if input is not floating.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.max_pool2d(tinycnn.arange(16.0).reshape(1, 1, 4, 4), 2)
+        tensor([[[[ 5.,  7.],
+                  [13., 15.]]]])
+    """
+    check_floating("max_pool2d", input=input)
+    x, single = as_batch("max_pool2d", input)
+    window = _window("max_pool2d", kernel_size, stride, padding, dilation)
+    out_size = pool_size("max_pool2d", x.array.shape[2:], *window, ceil_mode)
+    return _result(MaxPool2d.apply(x, *window, out_size), single, return_indices)
+
+
+def _result(values_and_places: tuple[Tensor, Tensor], single: bool, return_indices: bool) -> Any:
+    y, where = (t.squeeze(0) if single else t for t in values_and_places)
+    return (y, where) if return_indices else y
+
+
+@op(
+    lambda make: [
+        make.sample(make.apart(2, 2, 5, 7), (2, 3)),
+        make.sample(make.apart(1, 2, 3, 3), 1),
+        make.sample(make.apart(1, 4, 4), (None, 2)),
+        make.sample(make.apart(1, 1, 2, 2), 3),
+    ],
+    method=False,
+)
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The maximum of each of P x Q windows: window p spans the rows floor(p * H / P) to ceil((p + 1) * H / P) - 1.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        output_size: P = Q, or (P, Q); None keeps the input's size.
+        return_indices: also return the places of the maxima, as in `max_pool2d`.
+
+    Returns:
+        (N, C, P, Q), or (C, P, Q); a pair of such with return_indices.
+
+    Raises:
+        ValueError: if the input has no pixels or a size is below 1.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.adaptive_max_pool2d(tinycnn.arange(9.0).reshape(1, 1, 3, 3), 2)
+        tensor([[[[4., 5.],
+                  [7., 8.]]]])
+    """
+    check_floating("adaptive_max_pool2d", input=input)
+    x, single = as_batch("adaptive_max_pool2d", input)
+    out_size = _adaptive_size("adaptive_max_pool2d", x, output_size)
+    return _result(AdaptiveMaxPool2d.apply(x, out_size), single, return_indices)
+
+
+def _adaptive_size(name: str, x: Tensor, output_size: Any) -> Pair:
+    size = x.array.shape[2:]
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(wanted) != 2:
+        raise ValueError(f"{name}: output_size must be a number or a pair, got {output_size!r}")
+    out = pair(name, "output_size", tuple(n if w is None else w for w, n in zip(wanted, size, strict=True)), 1)
+    if 0 in size:
+        raise ValueError(f"{name}: input has no pixels, shape {x.array.shape}")
+    return out
+
+
+def _avg_samples(make: Make) -> list[Sample]:
+    return [
+        make.sample(make(2, 2, 4, 4), 2),
+        make.sample(make(1, 2, 5, 6), 3, stride=2, padding=1),
+        make.sample(make(1, 2, 5, 6), 3, stride=2, padding=1, count_include_pad=False),
+        make.sample(make(1, 1, 5, 5), (2, 3), stride=(2, 1), ceil_mode=True),
+        make.sample(make(1, 1, 5, 5), 2, padding=1, ceil_mode=True, count_include_pad=False),
+        make.sample(make(2, 4, 3), 2, stride=3, divisor_override=5),
+    ]
+
+
+@op(_avg_samples, method=False, linear=True)
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window: y[n, c, p, q] = (sum over r, s of x[n, c, p * stride + r - padding, ...]) / divisor.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size, stride, padding: as in `max_pool2d`; padding counts as zero.
+        ceil_mode: let a last window reach beyond the padded image; what is beyond is never counted.
+        count_include_pad: whether the divisor counts padding (R * S inside) or image pixels only.
+        divisor_override: the divisor itself.
+
+    Returns:
+        (N, C, P, Q), or (C, P, Q).
+
+    Raises:
+        ValueError: if no window fits, padding is too large, or divisor_override is zero.
+        TypeError: if input is not floating.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.avg_pool2d(tinycnn.arange(16.0).reshape(1, 1, 4, 4), 2)
+        tensor([[[[ 2.5000,  4.5000],
+                  [10.5000, 12.5000]]]])
+    """
+    check_floating("avg_pool2d", input=input)
+    x, single = as_batch("avg_pool2d", input)
+    kernel, steps, pads, gaps = _window("avg_pool2d", kernel_size, stride, padding)
+    size = x.array.shape[2:]
+    out_size = pool_size("avg_pool2d", size, kernel, steps, pads, gaps, ceil_mode)
+    if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
+        raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
+    rows, columns = (
+        _counted(out_size[i], size[i], kernel[i], steps[i], pads[i], count_include_pad) for i in (0, 1)
+    )
+    counts = [[float(divisor_override or r * c) for c in columns] for r in rows]
+    divisor = wrap(x.backend.asarray(counts, dtype=x.array.real.dtype), x.backend)
+    y = AvgPool2d.apply(x, kernel, steps, pads, divisor)
+    return y.squeeze(0) if single else y  # type: ignore[no-any-return]
+
+
+def _counted(windows: int, size: int, kernel: int, stride: int, pad: int, include_pad: bool) -> list[int]:
+    """How many places of each window count along one axis."""
+    counts = []
+    for i in range(windows):
+        first = i * stride - pad
+        last = min(first + kernel, size + pad)
+        counts.append(last - first if include_pad else max(0, min(last, size) - max(first, 0)))
+    return counts
+
+
+@op(
+    lambda make: [
+        make.sample(make(2, 2, 5, 7), (2, 3)),
+        make.sample(make(1, 2, 4, 6), 2),
+        make.sample(make(1, 2, 3, 3), 1),
+        make.sample(make(1, 4, 4), (None, 3)),
+        make.sample(make(1, 1, 2, 2), 3),
+    ],
+    method=False,
+    linear=True,
+)
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The mean of each of P x Q windows: window p spans the rows floor(p * H / P) to ceil((p + 1) * H / P) - 1.
+
+    The map is linear and separable: y = A x B^T for each channel, where row p of A holds 1 / length over window p. With
+    one window it is global average pooling (Lin, Chen, Yan, "Network In Network", 2013, section 3.2).
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        output_size: P = Q, or (P, Q); None keeps the input's size.
+
+    Returns:
+        (N, C, P, Q), or (C, P, Q).
+
+    Raises:
+        ValueError: if the input has no pixels or a size is below 1.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.adaptive_avg_pool2d(tinycnn.arange(9.0).reshape(1, 1, 3, 3), 1)
+        tensor([[[[4.]]]])
+    """
+    check_floating("adaptive_avg_pool2d", input=input)
+    x, single = as_batch("adaptive_avg_pool2d", input)
+    out_size = _adaptive_size("adaptive_avg_pool2d", x, output_size)
+    size = x.array.shape[2:]
+    if all(n % p == 0 for n, p in zip(size, out_size, strict=True)):
+        y = avg_pool2d(x, tuple(n // p for n, p in zip(size, out_size, strict=True)))
+    else:
+        rows, columns = (_mean_matrix(x, n, p) for n, p in zip(size, out_size, strict=True))
+        y = rows @ x @ columns.T
+    return y.squeeze(0) if single else y
+
+
+def _mean_matrix(like: Tensor, size: int, windows: int) -> Tensor:
+    """(windows, size): row p averages over window p."""
+    rows = []
+    for p in range(windows):
+        start, end = p * size // windows, -(-(p + 1) * size // windows)
+        rows.append([1 / (end - start) if start <= i < end else 0.0 for i in range(size)])
+    return wrap(like.backend.asarray(rows, dtype=like.array.dtype), like.backend)
+
+
+@op(
+    lambda make: [
+        make.sample(make(1, 1, 2, 2), _corner_indices(make), 2),
+        make.sample(make(1, 2, 2), _corner_indices(make).squeeze(0), 2, output_size=(5, 4)),
+    ],
+    method=False,
+    linear=True,
+)
+def max_unpool2d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+    output_size: Any = None,
+) -> Tensor:
+    """Put values back where a `max_pool2d` took them from, zeros elsewhere; values put to one place add up.
+
+    Args:
+        input: (N, C, P, Q) or (C, P, Q).
+        indices: of the same shape, from max_pool2d(..., return_indices=True).
+        kernel_size, stride, padding: of that pooling; they give the output size (P - 1) * stride - 2 * padding + R.
+        output_size: (H, W), when that rule does not give the size that was pooled.
+
+    Returns:
+        (N, C, H, W), or (C, H, W).
+
+    Raises:
+        ValueError: if the shapes differ.
+        IndexError: if an index lies outside the output.
+
+    Example:
+        >>> import tinycnn
+        >>> y, where = tinycnn.max_pool2d(tinycnn.arange(4.0).reshape(1, 1, 2, 2), 2, return_indices=True)
+        >>> tinycnn.max_unpool2d(y, where, 2)
+        tensor([[[[0., 0.],
+                  [0., 3.]]]])
+    """
+    check_floating("max_unpool2d", input=input)
+    x, single = as_batch("max_unpool2d", input)
+    index, _ = as_batch("max_unpool2d", indices)
+    if index.array.shape != x.array.shape:
+        raise ValueError(f"max_unpool2d: input is {input.array.shape} but indices are {indices.array.shape}")
+    kernel, steps, pads, _ = _window("max_unpool2d", kernel_size, stride, padding)
+    if output_size is None:
+        size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.array.shape[2:], steps, pads, kernel, strict=True))
+    else:
+        size = tuple(output_size)[-2:]
+    if index.array.size and not (0 <= int(index.array.min()) and int(index.array.max()) < size[0] * size[1]):
+        raise IndexError(f"max_unpool2d: an index lies outside the output of {size[0]} x {size[1]} pixels")
+    y = ScatterPlane.apply(x, index, size)
+    return y.squeeze(0) if single else y  # type: ignore[no-any-return]
+
+
+def _corner_indices(make: Make) -> Tensor:
+    return wrap(make.backend.asarray([[[[0, 3], [9, 14]]]]), make.backend)
