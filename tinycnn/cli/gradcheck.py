@@ -1,0 +1,132 @@
+"""`tinycnn gradcheck`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import tinycnn
+from tinycnn import models, nn
+from tinycnn.autograd.gradcheck import GradcheckReport, check_gradients, check_second_gradients
+from tinycnn.backend import get_backend, use_kernels
+from tinycnn.ops.registry import OpInfo, all_ops, get_op
+
+from .console import FAILED, fail, make_console
+
+_HEADER = f"{'name':<28} {'checks':>7} {'slopes':>7} {'worst error / budget':>20}  {'time':>6}"
+
+
+def run(names: list[str], every_op: bool, second: bool, kernels: str | None, seed: int) -> None:
+    """Check and print a table; the exit status is 1 if a gradient is wrong."""
+    if not names and not every_op:
+        fail("gradcheck: name operations or networks, or say --all (see: tinycnn gradcheck --help)")
+    tasks = [_find(name) for name in names]
+    if every_op:
+        tasks += [op for op in all_ops() if op not in tasks]
+    try:
+        choice: Any = use_kernels(kernels) if kernels is not None else contextlib.nullcontext()
+    except (ValueError, RuntimeError) as error:
+        fail(error)
+    console = make_console()
+    console.print(_HEADER)
+    wrong: list[tuple[str, str]] = []
+    with choice:
+        for task in tasks:
+            checks = _op_checks(task, second, seed) if isinstance(task, OpInfo) else _model_checks(task, second, seed)
+            start = time.perf_counter()
+            reports = []
+            for what, check in checks:
+                try:
+                    reports.append(check())
+                except Exception as error:  # a crash in one check must not hide the others
+                    reports.append(GradcheckReport(problems=[f"{type(error).__name__}: {error}"]))
+                if not reports[-1].passed:
+                    wrong.append((f"{task.name}, {what}", str(reports[-1])))
+            line, passed = _line(task.name, reports, time.perf_counter() - start)
+            console.print(line, "[green]ok[/]" if passed is True else "[red]WRONG[/]" if passed is False else passed)
+    for title, report in wrong:
+        console.print(f"\n{title}:\n{report}", markup=False)
+    what = "gradient" if len(tasks) == 1 else "gradients"
+    console.print(f"\n{len(tasks)} checked, " + (f"{len(wrong)} checks failed" if wrong else f"all {what} right"))
+    if wrong:
+        raise SystemExit(FAILED)
+
+
+def _find(name: str) -> OpInfo | models.ModelInfo:
+    if name in models.available():
+        return models.get(name)
+    try:
+        return get_op(name)
+    except KeyError as error:
+        fail(f"gradcheck: {error.args[0]}; networks are {', '.join(models.available())}")
+
+
+def _line(name: str, reports: list[GradcheckReport], seconds: float) -> tuple[str, bool | str]:
+    rows = [row for report in reports for row in report.rows]
+    slopes = sum(row.checked for row in rows)
+    worst = max((row.error / row.budget if row.budget else row.error for row in rows), default=None)
+    ratio = "" if worst is None else f"{worst:.1e}"
+    line = f"{name:<28} {len(reports):>7} {slopes:>7} {ratio:>20}  {seconds:>5.1f}s"
+    if not reports:
+        return line, "no gradient"
+    return line, all(report.passed for report in reports)
+
+
+Check = tuple[str, Callable[[], GradcheckReport]]
+
+
+def _op_checks(info: OpInfo, second: bool, seed: int) -> Iterator[Check]:
+    if not info.differentiable:
+        return
+    for i, sample in enumerate(info.make_samples(seed)):
+        inputs = _leaves(sample.args) + _leaves(list(sample.kwargs.values()))
+        if not inputs:
+            continue
+
+        def function(*_: Any, sample: Any = sample) -> Any:
+            if info.random:
+                get_backend("cpu").random.seed(seed)
+            return _floating(info.function(*sample.args, **sample.kwargs))
+
+        method = "complex" if info.analytic and not info.random else "richardson"
+        yield f"sample {i}", partial(check_gradients, function, inputs, method=method, seed=seed)
+        if second and info.twice:
+            yield f"sample {i}, second order", partial(check_second_gradients, function, inputs, seed=seed)
+
+
+def _leaves(values: Any) -> list[Any]:
+    """The tensors that require a gradient, at any depth: the check moves them where they are."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, tinycnn.Tensor):
+            found += [value] if value.requires_grad and not any(value is x for x in found) else []
+        elif isinstance(value, (list, tuple)):
+            found += _leaves(value)
+    return found
+
+
+def _floating(result: Any) -> Any:
+    """A function's outputs that can have gradients; an index or a mask has none."""
+    if isinstance(result, (tuple, list)):
+        return tuple(x for x in result if isinstance(x, tinycnn.Tensor) and x.array.dtype.kind in "fc")
+    return result
+
+
+def _model_checks(info: models.ModelInfo, second: bool, seed: int) -> Iterator[Check]:
+    source = get_backend("cpu").random
+    source.seed(seed)
+    net = info.function().to(tinycnn.float64)
+    pixels = tinycnn.from_numpy(source.normal((2, *info.input_shape), "float64"))
+    labels = tinycnn.tensor([1, 0])
+
+    def function(*_: Any) -> Any:
+        source.seed(seed)  # dropout draws the same mask each time
+        return nn.functional.cross_entropy(net(pixels), labels)
+
+    params = list(net.parameters())
+    yield "all parameters", partial(check_gradients, function, params, fast_mode=True, seed=seed)
+    if second:
+        yield "second order", partial(check_second_gradients, function, params, fast_mode=True, seed=seed)

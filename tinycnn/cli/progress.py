@@ -1,0 +1,81 @@
+"""What a training run shows while it works."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..train import Callback, EpochResult, Trainer
+
+_REFRESH = 0.1  # seconds; between refreshes the loss is not read, which on a GPU would wait for it
+
+
+class ShowProgress(Callback):
+    """A bar on a terminal, with loss, accuracy, images/s and time left; and a line for each epoch anywhere.
+
+    `compiling(name)` is to be called when a kernel is about to be compiled.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._epoch_start = self._last = 0.0
+        self._compiled = 0
+
+    def compiling(self, name: str) -> None:
+        """Say that a kernel is being compiled, so that nobody wonders why the first step takes so long."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"compiling {name} (first run only)", facts="")
+            self._bar.refresh()
+        elif not self._compiled:
+            self.console.print("compiling the kernels for this machine (first run only; they are kept)")
+        self._compiled += 1
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=16),
+                TextColumn("{task.fields[facts]}"),
+                TimeRemainingColumn(compact=True),
+                console=self.console,
+                transient=True,
+                refresh_per_second=8,
+            )
+            total = (trainer.epochs - trainer.epoch) * trainer.steps_per_epoch
+            self._task = self._bar.add_task("first step", total=total, facts="")
+            self._bar.start()
+        self._epoch_start = time.perf_counter()
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self._bar is None:
+            return
+        self._bar.advance(self._task)
+        now = time.perf_counter()
+        if now - self._last < _REFRESH:
+            return
+        self._last = now
+        rate = trainer.loss.weight / (now - self._epoch_start)
+        self._bar.update(
+            self._task,
+            description=f"epoch {trainer.epoch + 1}/{trainer.epochs}",
+            facts=f"loss {trainer.loss.value:.3f}  acc {trainer.accuracy.value:5.1%}  {rate:,.0f} img/s",
+        )
+
+    def on_epoch_end(self, trainer: Trainer, result: EpochResult) -> None:
+        width = len(str(trainer.epochs))
+        test = "" if result.test_accuracy is None else f"   test {result.test_loss:.3f} {result.test_accuracy:6.1%}"
+        self.console.print(
+            f"epoch {result.epoch:>{width}}/{trainer.epochs}   loss {result.train_loss:.3f}   "
+            f"accuracy {result.train_accuracy:6.1%}{test}   {result.images_per_second:,.0f} images/s"
+        )
+        self._epoch_start = time.perf_counter()
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,207 @@
+"""The base of the optimisers: parameters in groups, each group with its own options, and a state for each parameter."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..autograd import Tensor, enable_grad, no_grad
+
+Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
+
+
+class Optimizer:
+    """What all optimisers share. A new one subclasses this, checks its options and writes `update`.
+
+    Args:
+        params: the parameters, as `model.parameters()` or `model.named_parameters()` gives them, or dicts of which each
+            is a group: {"params": [...], "lr": 0.1} overrides lr for that group.
+        defaults: the options of a group that does not say otherwise.
+
+    Attributes:
+        param_groups: a dict a group: "params", a list of tensors, and the options. Writing to it changes the next step.
+        state: what the optimiser remembers of each parameter, by parameter.
+
+    Raises:
+        ValueError: if there are no parameters, one of them is not a leaf or occurs twice, or an option is out of range.
+        TypeError: if one of them is no tensor.
+    """
+
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError(f"{self.name}: params must be several tensors or dicts, got one Tensor; wrap it in []")
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        groups: list[Any] = list(params)
+        if not groups:
+            raise ValueError(f"{self.name}: got no parameters; has the model any, or was a generator used up before?")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    @property
+    def name(self) -> str:
+        """The class's name, for messages."""
+        return type(self).__name__
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        """Raise a ValueError if an option of a group is out of range."""
+        raise NotImplementedError
+
+    def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        """Take one step with one parameter, in place; called under no_grad."""
+        raise NotImplementedError
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters, such as layers that are trained from now on.
+
+        Args:
+            param_group: {"params": tensors, and any options that differ from the defaults}.
+
+        Raises:
+            ValueError, TypeError: as the constructor.
+        """
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise TypeError(f"{self.name}: a parameter group must be a dict with 'params', got {param_group!r:.80}")
+        given = param_group["params"]
+        members = [given] if isinstance(given, Tensor) else list(given)
+        names = [p[0] for p in members if isinstance(p, tuple)]
+        if names and len(names) != len(members):
+            raise ValueError(f"{self.name}: name all parameters of a group or none")
+        params = [p[1] if isinstance(p, tuple) else p for p in members]
+        unknown = sorted(set(param_group) - set(self.defaults) - {"params", "param_names"})
+        if unknown:
+            raise ValueError(
+                f"{self.name}: unknown option {', '.join(map(repr, unknown))}, there are {', '.join(self.defaults)}"
+            )
+        group = {"params": params, **{k: param_group.get(k, v) for k, v in self.defaults.items()}}
+        if names:
+            group["param_names"] = names
+        self._check_params(params, names)
+        self.check_options(group)
+        self.param_groups.append(group)
+
+    def _check_params(self, params: list[Any], names: list[str]) -> None:
+        if not params:
+            raise ValueError(f"{self.name}: a parameter group is empty")
+        seen = {id(p) for group in self.param_groups for p in group["params"]}
+        for i, p in enumerate(params):
+            which = f"parameter {names[i]!r}" if names else f"parameter {i}"
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{self.name}: {which} is a {type(p).__name__}, expected a Tensor")
+            if type(p).__name__ == "UninitializedParameter":
+                raise ValueError(
+                    f"{self.name}: {which} belongs to a lazy layer and has no shape yet; run one batch through the "
+                    "model before making its optimiser"
+                )
+            if not p.is_leaf:
+                raise ValueError(
+                    f"{self.name}: {which} (shape {p.array.shape}) is the result of an operation, not a leaf"
+                )
+            if id(p) in seen:
+                raise ValueError(f"{self.name}: {which} (shape {p.array.shape}) occurs twice")
+            seen.add(id(p))
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients.
+
+        Args:
+            set_to_none: drop the arrays; otherwise keep them, filled with zeros.
+        """
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                if set_to_none:
+                    p.grad = None
+                else:
+                    p.grad = p.grad.detach()
+                    p.grad.array[...] = 0
+                    p.grad._version[0] += 1
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every parameter that has a gradient.
+
+        Args:
+            closure: if given, it is called first to compute the loss and the gradients anew.
+
+        Returns:
+            What closure returned, or None.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        self.update(p, p.grad, group)
+                        p._version[0] += 1
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """The options and the state, with parameters replaced by their numbers, counted over all groups; the tensors in
+        it are the optimiser's own, not copies."""
+        params = [p for group in self.param_groups for p in group["params"]]
+        number = {id(p): i for i, p in enumerate(params)}
+        groups = [{**group, "params": [number[id(p)] for p in group["params"]]} for group in self.param_groups]
+        return {"state": {number[id(p)]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the options and a copy of the state from `state_dict()` of an optimiser over such parameters.
+
+        Raises:
+            ValueError: if groups, parameters or shapes do not fit; nothing is changed then.
+        """
+        groups, state = state_dict["param_groups"], state_dict["state"]
+        ours = [len(group["params"]) for group in self.param_groups]
+        theirs = [len(group["params"]) for group in groups]
+        if ours != theirs:
+            raise ValueError(
+                f"{self.name}.load_state_dict: the state has groups of {theirs} parameters, ours are {ours}"
+            )
+        numbers = [n for group in groups for n in group["params"]]
+        by_number = dict(zip(numbers, (p for group in self.param_groups for p in group["params"]), strict=True))
+        loaded: dict[Tensor, dict[str, Any]] = {}
+        for n, values in state.items():
+            if n not in by_number:
+                raise ValueError(f"{self.name}.load_state_dict: a state is for parameter {n}, which no group has")
+            p = by_number[n]
+            loaded[p] = {key: self._adopt(p, n, key, value) for key, value in values.items()}
+        merged = [{**new, "params": old["params"]} for old, new in zip(self.param_groups, groups, strict=True)]
+        for group in merged:
+            missing = sorted(set(self.defaults) - set(group))
+            if missing:
+                raise ValueError(f"{self.name}.load_state_dict: a group lacks {', '.join(missing)}")
+            self.check_options(group)
+        self.param_groups, self.state = merged, loaded
+
+    def _adopt(self, param: Tensor, number: int, key: str, value: Any) -> Any:
+        """A copy of a state's value, on the parameter's device and, where it is an array beside it, in its dtype."""
+        if not isinstance(value, Tensor):
+            return copy.deepcopy(value)
+        if value.array.ndim and value.array.shape != param.array.shape:
+            raise ValueError(
+                f"{self.name}.load_state_dict: {key} of parameter {number} has shape {value.array.shape}, "
+                f"the parameter has {param.array.shape}"
+            )
+        out = value.detach()
+        if value.backend is not param.backend:
+            out.array = param.backend.from_numpy(value.backend.to_numpy(value.array))
+            out.backend = param.backend
+        dtype = param.array.dtype if value.array.dtype.kind == "f" and value.array.ndim else value.array.dtype
+        out.array = out.array.astype(dtype, copy=True)
+        out._version = [0]
+        return out
+
+    def __repr__(self) -> str:
+        lines = []
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            options = sorted(key for key in group if key not in ("params", "param_names"))
+            lines += [f"    {key}: {group[key]}" for key in options]
+        return f"{self.name} (\n" + "\n".join(lines) + "\n)"
