@@ -1,0 +1,334 @@
+"""data: datasets, the loader, the digits, and IDX files that are not what they claim."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.resources
+import pathlib
+import struct
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import data
+
+
+class Squares(data.Dataset[tuple[int, float]]):
+    """A dataset without `batch`."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> tuple[int, float]:
+        return index, float(index) ** 2
+
+
+def source(seed: int) -> Any:
+    return tinycnn.backend.get_backend("cpu").new_random(seed)
+
+
+# ---- datasets -------------------------------------------------------------------------------------------------------
+
+
+def test_tensor_dataset() -> None:
+    X, y = tinycnn.randn(6, 2), tinycnn.arange(6)
+    dataset = data.TensorDataset(X, y)
+    assert len(dataset) == 6
+    assert dataset[4][1].item() == 4
+    a, b = dataset.batch(np.array([5, 0]))
+    np.testing.assert_array_equal(a.numpy(), X.numpy()[[5, 0]])
+    assert b.tolist() == [5, 0]
+    a.array[...] = 0
+    assert (X.numpy() != 0).all()
+    with pytest.raises(ValueError, match="same first dimension, got shapes"):
+        data.TensorDataset(X, tinycnn.arange(5))
+    with pytest.raises(ValueError, match="at least one"):
+        data.TensorDataset()
+
+
+def test_image_dataset_checks_what_it_is_given() -> None:
+    images, labels = np.zeros((3, 1, 2, 2), np.uint8), np.arange(3)
+    with pytest.raises(ValueError, match=r"expected images \(N, C, H, W\)"):
+        data.ImageDataset(images[0], labels, "abc")
+    with pytest.raises(ValueError, match="must be uint8 or floating, got int64"):
+        data.ImageDataset(images.astype(np.int64), labels, "abc")
+    with pytest.raises(ValueError, match="labels must be from 0 to 1, got 0 to 2"):
+        data.ImageDataset(images, labels, "ab")
+    dataset = data.ImageDataset(images + 255, labels, "abc")
+    image, label = dataset[-1]
+    assert (image.dtype, image.shape, image.numpy().max(), label) == (tinycnn.float32, (1, 2, 2), 1.0, 2)
+    with pytest.raises(IndexError, match="index 3 is out of range, there are 3 samples"):
+        dataset[3]
+
+
+def test_subset() -> None:
+    part = data.Subset(Squares(), [7, 2, -1])
+    assert [part[i] for i in range(3)] == [(7, 49.0), (2, 4.0), (9, 81.0)]
+    assert not hasattr(part, "batch")
+    images = data.Subset(data.Digits(), [5, 6])
+    np.testing.assert_array_equal(images.batch(np.array([1]))[0].numpy()[0], data.Digits()[6][0].numpy())  # type: ignore[attr-defined]
+    with pytest.raises(IndexError, match="index 10"):
+        data.Subset(Squares(), [10])
+
+
+def test_random_split() -> None:
+    parts = data.random_split(Squares(), [7, 3], source(0))
+    assert [len(p) for p in parts] == [7, 3]
+    assert sorted(int(i) for p in parts for i in p.indices) == list(range(10))
+    again = data.random_split(Squares(), [7, 3], source(0))
+    assert parts[0].indices.tolist() == again[0].indices.tolist()
+    assert [len(p) for p in data.random_split(Squares(), [1 / 3, 1 / 3, 1 / 3])] == [4, 3, 3]
+    for wrong in ([7, 4], [0.5, 0.4], [11, -1], [5.5, 4.5]):
+        with pytest.raises(ValueError, match="random_split"):
+            data.random_split(Squares(), wrong)
+
+
+# ---- the loader -----------------------------------------------------------------------------------------------------
+
+
+def test_loader_batches_in_order() -> None:
+    loader = data.DataLoader(Squares(), batch_size=4)
+    batches = list(loader)
+    assert len(loader) == 3
+    assert [len(b[0]) for b in batches] == [4, 4, 2]
+    assert batches[0][0].tolist() == [0, 1, 2, 3]
+    assert batches[0][0].dtype is tinycnn.int64
+    assert batches[2][1].tolist() == [64.0, 81.0]
+    assert batches[2][1].dtype is tinycnn.float64
+    assert [len(b[0]) for b in data.DataLoader(Squares(), 4, drop_last=True)] == [4, 4]
+    assert len(data.DataLoader(Squares(), 4, drop_last=True)) == 2
+
+
+def test_shuffle_is_seeded_and_new_each_epoch() -> None:
+    def orders(loader: data.DataLoader) -> list[list[int]]:
+        return [[i for b in loader for i in b[0].tolist()] for _ in range(2)]
+
+    first, second = orders(data.DataLoader(Squares(), 3, shuffle=True, generator=source(1)))
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+    assert orders(data.DataLoader(Squares(), 3, shuffle=True, generator=source(1))) == [first, second]
+    tinycnn.manual_seed(5)
+    default = orders(data.DataLoader(Squares(), 3, shuffle=True))
+    tinycnn.manual_seed(5)
+    assert orders(data.DataLoader(Squares(), 3, shuffle=True)) == default
+
+
+def test_sampler_and_collate() -> None:
+    loader = data.DataLoader(Squares(), 2, sampler=[9, 1, 5], collate_fn=lambda samples: samples)
+    assert list(loader) == [[(9, 81.0), (1, 1.0)], [(5, 25.0)]]
+    assert len(loader) == 2
+    with pytest.raises(ValueError, match="not both"):
+        data.DataLoader(Squares(), shuffle=True, sampler=[1])
+    for wrong in (0, -1, 2.0, True):
+        with pytest.raises(ValueError, match="batch_size must be an integer of 1 or more"):
+            data.DataLoader(Squares(), wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dataset", [data.Digits(train=False), data.Subset(data.Digits(), range(50, 90))], ids=["digits", "subset"])
+def test_the_quick_way_gives_what_collating_samples_gives(dataset: data.Dataset[Any]) -> None:
+    quick = data.DataLoader(dataset, 16, shuffle=True, generator=source(0))
+    slow = data.DataLoader(dataset, 16, shuffle=True, generator=source(0), collate_fn=data.default_collate)
+    for (X, y), (U, v) in zip(quick, slow, strict=True):
+        np.testing.assert_array_equal(X.numpy(), U.numpy())
+        np.testing.assert_array_equal(y.numpy(), v.numpy())
+        assert (X.dtype, y.dtype) == (U.dtype, v.dtype) == (tinycnn.float32, tinycnn.int64)
+
+
+def test_default_collate() -> None:
+    samples = [
+        {"x": tinycnn.ones(2), "y": (1, np.float32(0.5), "a")},
+        {"x": tinycnn.zeros(2), "y": (2, np.float32(1), "b")},
+    ]
+    batch = data.default_collate(samples)
+    assert batch["x"].tolist() == [[1, 1], [0, 0]]
+    numbers, floats, words = batch["y"]
+    assert (numbers.tolist(), floats.dtype, words) == ([1, 2], tinycnn.float32, ["a", "b"])
+    assert data.default_collate([True, False]).dtype is tinycnn.bool
+    assert data.default_collate([np.ones(3), np.ones(3)]).shape == (2, 3)
+    with pytest.raises(ValueError, match="must have one shape"):
+        data.default_collate([tinycnn.ones(2), tinycnn.ones(3)])
+    with pytest.raises(ValueError, match="must have one shape"):
+        data.default_collate([np.ones(2), np.ones(3)])
+    with pytest.raises(ValueError, match="equally many fields"):
+        data.default_collate([(1,), (1, 2)])
+    with pytest.raises(TypeError, match="cannot make a batch of object"):
+        data.default_collate([object()])
+
+
+# ---- the digits -----------------------------------------------------------------------------------------------------
+
+
+def test_digits_are_the_published_ones() -> None:
+    raw = (importlib.resources.files("tinycnn.data") / "files" / "digits.npz").read_bytes()
+    assert hashlib.sha256(raw).hexdigest() == "b44a66a939e00cfb4f3facd6b246a146e897c2a24cb08abfcde13732d3b41f23"
+    train, test = data.Digits(), data.Digits(train=False)
+    assert (len(train), len(test)) == (1437, 360)
+    counts = np.bincount(train.labels) + np.bincount(test.labels)
+    assert counts.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]  # as the source's documentation says
+    image, label = train[0]
+    assert image.shape == (1, 28, 28)
+    assert image.dtype is tinycnn.float32
+    assert isinstance(label, int)
+    assert (train.images.min(), train.images.max()) == (0.0, 1.0)
+    # The split is the same on every machine, for good.
+    assert train.labels[:12].tolist() == SPLIT
+    assert test.classes == tuple("0123456789")
+
+
+SPLIT = [3, 3, 8, 8, 7, 2, 2, 4, 4, 2, 7, 9]
+
+
+def test_digits_agree_with_scikit_learn() -> None:
+    datasets = pytest.importorskip("sklearn.datasets")
+    archive = np.load(str(importlib.resources.files("tinycnn.data") / "files" / "digits.npz"))
+    published = datasets.load_digits()
+    np.testing.assert_array_equal(archive["images"], published.images)
+    np.testing.assert_array_equal(archive["labels"], published.target)
+
+
+def test_upscaling_is_pytorchs_bilinear() -> None:
+    torch = pytest.importorskip("torch")
+    from tinycnn.data.digits import upscaling_matrix
+
+    image = np.random.default_rng(0).random((5, 7)).astype(np.float32)
+    ours = upscaling_matrix(5, 28) @ image @ upscaling_matrix(7, 11).T
+    theirs = torch.nn.functional.interpolate(torch.tensor(image)[None, None], (28, 11), mode="bilinear")
+    np.testing.assert_allclose(ours, theirs[0, 0].numpy(), atol=1e-6)
+    np.testing.assert_array_equal(upscaling_matrix(1, 3), np.ones((3, 1)))
+
+
+# ---- IDX files ------------------------------------------------------------------------------------------------------
+
+
+def idx(array: np.ndarray, dims: tuple[int, ...] | None = None) -> bytes:
+    """An IDX file of bytes, whose header may claim other dimensions."""
+    claimed = array.shape if dims is None else dims
+    return bytes([0, 0, 8, len(claimed)]) + struct.pack(f">{len(claimed)}I", *claimed) + array.tobytes()
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 28, 28), np.uint8)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
+def test_read_idx(tmp_path: pathlib.Path, packed: bool) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(gzip.compress(idx(IMAGES)) if packed else idx(IMAGES))
+    np.testing.assert_array_equal(data.read_idx(path), IMAGES)
+    np.testing.assert_array_equal(data.read_idx(path, (None, 28, 28)), IMAGES)
+    doubles = tmp_path / "doubles"
+    doubles.write_bytes(b"\0\0\x0e\x01" + struct.pack(">I2d", 2, 0.5, -3.0))
+    assert data.read_idx(doubles).tolist() == [0.5, -3.0]
+    assert data.read_idx(doubles).dtype == np.float64
+
+
+GOOD = idx(IMAGES)
+PACKED = gzip.compress(GOOD)
+BAD_FILES = {
+    "empty": (b"", "not an IDX file: it begins with nothing"),
+    "an HTML page": (b"<html>404</html>", "not an IDX file: it begins with 3c 68 74 6d"),
+    "packed nonsense": (gzip.compress(b"hello world"), "not an IDX file"),
+    "labels for images": (idx(np.zeros(7, np.uint8)), "wrong magic number 00 00 08 01"),
+    "floats": (b"\0\0\x0d\x03" + GOOD[4:], "wrong magic number 00 00 0d 03"),
+    "unknown type": (b"\0\0\x07\x03" + GOOD[4:], "not an IDX file"),
+    "no dimensions": (b"\0\0\x08\x00", "not an IDX file"),
+    "half a header": (GOOD[:9], "truncated inside its header"),
+    "wrong size of image": (idx(IMAGES[:, :27]), "the header claims 7 x 27 x 28 elements, expected any x 28 x 28"),
+    "truncated": (GOOD[:-1], "truncated or corrupt"),
+    "too long": (GOOD + b"\0", "but 5,489 follow it"),
+    "2^31 images": (idx(IMAGES, (2**31, 28, 28)), "the header claims 2,147,483,648 x 28 x 28 elements"),
+    "packed, truncated": (PACKED[:-20], "truncated"),
+    "packed, no end": (PACKED[:-8], "truncated: its gzip stream has no end"),
+    "packed, cut inside the header": (PACKED[:6], "truncated"),
+    "packed, checksum": (PACKED[:-8] + b"abcd" + PACKED[-4:], "corrupt: CRC check failed"),
+    "packed, flipped bits": (PACKED[:40] + bytes(b ^ 255 for b in PACKED[40:90]) + PACKED[90:], "corrupt|truncated"),
+    "packed, too few": (gzip.compress(GOOD[:-500]), "truncated: the header claims 7 x 28 x 28 elements in 5,488 bytes"),
+    "packed, too many": (gzip.compress(GOOD + b"x"), "more data follow the 7 x 28 x 28 elements"),
+    "packed, 2^31 images": (
+        gzip.compress(idx(IMAGES, (2**31, 28, 28))),
+        "a gzip file of this size cannot hold so many",
+    ),
+    "packed, trailing garbage": (PACKED + b"garbage", "corrupt: Not a gzipped file"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_bad_files_end_in_one_line(tmp_path: pathlib.Path, kind: str) -> None:
+    content, message = BAD_FILES[kind]
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        data.read_idx(path, (None, 28, 28))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gzip_bomb_is_not_unpacked(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(idx(IMAGES) + bytes(100 << 20)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="more data follow"):
+            data.read_idx(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 << 20
+
+
+@pytest.fixture
+def small_sets(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A folder with a Fashion-MNIST of 7 and 3 images, which is then taken for the whole set."""
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    for part, n in (("train", 7), ("t10k", 3)):
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(IMAGES[:n])))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(np.arange(n, dtype=np.uint8)))
+    monkeypatch.setattr(data.FashionMNIST, "sizes", {"train": 7, "t10k": 3})
+    return tmp_path
+
+
+def test_fashion_mnist_is_found(small_sets: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TINYCNN_DATA", raising=False)
+    for root in (small_sets, small_sets / "fashion-mnist"):
+        dataset = data.FashionMNIST(root)
+        assert (len(dataset), dataset.classes[9]) == (7, "ankle boot")
+    monkeypatch.setenv("TINYCNN_DATA", str(small_sets))
+    image, label = data.FashionMNIST(train=False)[2]
+    np.testing.assert_allclose(image.numpy()[0], IMAGES[2] / 255, atol=1e-7)
+    assert label == 2
+    train, test = data.load("fashion-mnist")
+    assert (len(train), len(test)) == (7, 3)
+
+
+def test_what_is_missing_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TINYCNN_DATA", raising=False)
+    with pytest.raises(FileNotFoundError, match=r"Set TINYCNN_DATA .* from https://github.com/zalandoresearch"):
+        data.FashionMNIST()
+    with pytest.raises(FileNotFoundError, match="MNIST/raw") as caught:
+        data.MNIST(tmp_path)
+    assert str(tmp_path / "mnist") in str(caught.value)
+    assert "get them from https://yann.lecun.com" in str(caught.value)
+    with pytest.raises(ValueError, match=r"no data set is called 'fashion', .*did you mean 'fashion-mnist'"):
+        data.load("fashion")
+
+
+def test_counts_and_labels_are_checked(small_sets: pathlib.Path) -> None:
+    labels = small_sets / "fashion-mnist" / "train-labels-idx1-ubyte"
+    labels.write_bytes(idx(np.arange(6, dtype=np.uint8)))
+    with pytest.raises(ValueError, match="train has 7 images and 6 labels, Fashion-MNIST has 7 of each"):
+        data.FashionMNIST(small_sets)
+    labels.write_bytes(idx(np.full(7, 10, np.uint8)))
+    with pytest.raises(ValueError, match="train-labels-idx1-ubyte: label 10 found, classes are 0 to 9"):
+        data.FashionMNIST(small_sets)
+
+
+@pytest.mark.parametrize(("name", "mean"), [("fashion-mnist", 72.94), ("mnist", 33.32)])
+def test_the_published_files(data_dir: pathlib.Path, name: str, mean: float) -> None:
+    train, test = data.load(name, data_dir)
+    assert (len(train), len(test)) == (60_000, 10_000)
+    assert train.images.mean() == pytest.approx(mean, abs=0.005)
+    assert np.bincount(test.labels, minlength=10).sum() == 10_000
