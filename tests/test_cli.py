@@ -136,7 +136,7 @@ WRONG = {
     "train --kernels quick": "unknown kernel set 'quick'",
     "train --threads 0": "set_num_threads: expected 1 to",
     "train --seed -1": "--seed must be 0 or more, got -1",
-    "train --epochs many": "'many' is not a valid int",
+    "train --epochs many": "'--epochs': .*valid int",
     "train --speed 3": "No such option: --speed",
     "train --out file/below": "cannot make the folder file/below: Not a directory",
     "gradcheck": "name operations or networks, or say --all",
@@ -167,7 +167,7 @@ def test_cuda_that_is_not_there_is_explained() -> None:
 
 
 def test_a_diverged_run_fails_in_one_line() -> None:
-    result = run(*QUICK, "--lr", "1e30")
+    result = run(*QUICK, "--lr", "1e30", "--activation", "relu")
     assert result.exit_code == 1
     assert re.fullmatch(r"tinycnn: the loss became .* in epoch 1; a smaller learning rate may help\n", result.stderr)
 
@@ -193,10 +193,10 @@ def test_info_refuses_a_wrong_environment(tmp_path: pathlib.Path) -> None:
 
 
 def test_gradcheck_of_ops() -> None:
-    result = run("gradcheck", "exp", "conv2d", "argmax", "--second")
+    result = run("gradcheck", "exp", "softmax", "argmax", "--second")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:4]] == ["exp", "conv2d", "argmax"]
+    assert [line.split()[0] for line in lines[1:4]] == ["exp", "softmax", "argmax"]
     assert lines[1].endswith(" ok")
     assert lines[3].endswith("no gradient")
     assert lines[-1] == "3 checked, all gradients right"

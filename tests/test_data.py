@@ -128,7 +128,9 @@ def test_sampler_and_collate() -> None:
             data.DataLoader(Squares(), wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("dataset", [data.Digits(train=False), data.Subset(data.Digits(), range(50, 90))], ids=["digits", "subset"])
+@pytest.mark.parametrize(
+    "dataset", [data.Digits(train=False), data.Subset(data.Digits(), range(50, 90))], ids=["digits", "subset"]
+)
 def test_the_quick_way_gives_what_collating_samples_gives(dataset: data.Dataset[Any]) -> None:
     quick = data.DataLoader(dataset, 16, shuffle=True, generator=source(0))
     slow = data.DataLoader(dataset, 16, shuffle=True, generator=source(0), collate_fn=data.default_collate)

@@ -51,6 +51,8 @@ LAYERS = {
     "layer-norm-plain": (lambda nn: nn.LayerNorm((7, 6), elementwise_affine=False), IMAGE),
     "group-norm": (lambda nn: nn.GroupNorm(2, 4), IMAGE),
     "group-norm-plain": (lambda nn: nn.GroupNorm(4, 4, 1e-3, False), (2, 4)),
+    "instance-norm": (lambda nn: nn.InstanceNorm2d(4), IMAGE),
+    "instance-norm-all": (lambda nn: nn.InstanceNorm2d(4, 1e-3, affine=True), IMAGE[1:]),
     "local-response-norm": (lambda nn: nn.LocalResponseNorm(3, 0.1, 0.5, 2.0), IMAGE),
     "dropout": (lambda nn: nn.Dropout(0.3, True).eval(), (4,)),
     "dropout2d": (lambda nn: nn.Dropout2d().eval(), IMAGE),
@@ -245,6 +247,8 @@ def test_batch_norm_cumulative_is_the_mean_of_means():
         (lambda: nn.ConvTranspose2d(3, 4, 3, padding_mode="reflect"), "padding_mode must be 'zeros'"),
         (lambda: nn.ConvTranspose2d(3, 4, 3, padding="same"), "padding must be numbers"),
         (lambda: nn.Conv2d(3, 4, 3)(tinycnn.zeros(1, 2, 5, 5)), "input has 2 channels"),
+        (lambda: nn.InstanceNorm2d(3)(tinycnn.zeros(2, 4, 5, 5)), r"expected \(N, 3, H, W\) or \(3, H, W\), got shape"),
+        (lambda: nn.InstanceNorm2d(3)(tinycnn.zeros(2, 3)), r"expected \(N, 3, H, W\)"),
         (lambda: nn.GroupNorm(2, 3), r"num_channels \(3\) must be divisible by num_groups \(2\)"),
         (lambda: nn.Dropout(3.0), "p must be a probability between 0 and 1, got 3.0"),
         (lambda: nn.Hardtanh(1, 0), "min_val must be below max_val"),
@@ -261,6 +265,11 @@ def test_batch_norm_cumulative_is_the_mean_of_means():
 def test_wrong_settings_and_inputs_are_refused(action, match):
     with pytest.raises(ValueError, match=match):
         action()
+
+
+def test_running_statistics_of_instances_are_refused():
+    with pytest.raises(NotImplementedError, match="track_running_stats=True is not supported"):
+        nn.InstanceNorm2d(3, track_running_stats=True)
 
 
 def test_inputs_that_are_no_tensors_are_refused():

@@ -180,6 +180,14 @@ def test_misuse_is_refused_with_a_reason(action, error, match):
         action(Thing())
 
 
+def test_a_parameter_set_to_none_is_done_without():
+    layer = nn.Linear(2, 1)
+    layer.bias = None
+    assert list(layer.state_dict()) == ["weight"]
+    assert repr(layer) == "Linear(in_features=2, out_features=1, bias=False)"
+    assert layer(tinycnn.zeros(1, 2)).tolist() == [[0]]
+
+
 def test_members_before_init_are_refused():
     class Early(nn.Module):
         def __init__(self, kind):
@@ -227,6 +235,8 @@ def test_finding_by_dotted_name():
     assert net.get_buffer("first.norm.running_mean") is net.first.norm.running_mean
     with pytest.raises(AttributeError, match="Net has no attribute `tail`"):
         net.get_parameter("tail.weight")
+    with pytest.raises(AttributeError, match="Conv2d has no attribute `scale`"):
+        net.get_parameter("first.conv.scale")
     assert {"conv", "scale", "offset", "forward"} <= set(dir(net.first))
 
 

@@ -7,7 +7,7 @@ import ast
 import math
 import pathlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -122,13 +122,13 @@ WITH_KERNELS = [op for op in DIFFERENTIABLE if uses_kernels(op)]
 ON_EACH_SET = [
     pytest.param(op, name, id=f"{op.name}-{name}")
     for op in DIFFERENTIABLE
-    for name in (("fast", "reference") if op in WITH_KERNELS else ("fast",))
+    for name in (("fast", "reference") if op in WITH_KERNELS else ("any",))
 ]
 
 
 def use(name: str) -> Any:
     try:
-        return tinycnn.use_kernels(name)
+        return nullcontext() if name == "any" else tinycnn.use_kernels(name)
     except RuntimeError as error:
         pytest.skip(str(error))
 

@@ -23,9 +23,11 @@ def loader(dataset: data.Dataset[Any], seed: int = 0, batch_size: int = 32) -> d
     return data.DataLoader(dataset, batch_size, shuffle=True, generator=generator)
 
 
-def lenet_trainer(seed: int = 0, callbacks: list[train.Callback] | None = None) -> train.Trainer:
+def lenet_trainer(
+    seed: int = 0, callbacks: list[train.Callback] | None = None, activation: str = "tanh"
+) -> train.Trainer:
     tinycnn.manual_seed(seed)
-    net = train.initialize(models.lenet(activation="tanh"), "xavier")
+    net = train.initialize(models.lenet(activation=activation), "xavier")
     return train.Trainer(net, optim.SGD(net.parameters(), lr=0.05, momentum=0.9), callbacks=callbacks or ())
 
 
@@ -142,7 +144,7 @@ def test_evaluation_uses_evaluation_mode_and_leaves_no_trace() -> None:
 
 
 def test_a_diverged_run_says_so() -> None:
-    trainer = lenet_trainer()
+    trainer = lenet_trainer(activation="relu")
     trainer.optimizer.param_groups[0]["lr"] = 1e30
     with np.errstate(all="ignore"), pytest.raises(train.TrainingDivergedError, match=r"the loss became .* in epoch 1"):
         trainer.fit(loader(small(128)), epochs=3)

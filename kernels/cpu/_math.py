@@ -11,7 +11,7 @@ one unit in the last place. The normal distribution function is, with t = 1 / (1
 (M. Abramowitz, I. A. Stegun, "Handbook of Mathematical Functions" (1964), 7.1.26). Both are for single precision; for
 double precision the C library's functions are called.
 
-Numba's disk cache looks at the file of a kernel, not at this one: after a change here, delete the `__pycache__` beside it.
+Numba's disk cache looks at the file of a kernel, not at this one: after a change here, delete the `__pycache__`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def exp(x: Any) -> Any:
 
 
 def _exp_single(x: Any) -> Any:
-    inside = min(max(x, _LOWEST), _HIGHEST) if x == x else _ONE  # noqa: PLR0124 - NaN has no bits to build from
+    inside = min(max(x, _LOWEST), _HIGHEST) if x == x else _ONE  # a NaN has no bits to build from
     k = np.floor(inside * _LOG2_E + _HALF)
     r = inside - k * _LOG2_HIGH - k * _LOG2_LOW
     series = ((((_C7 * r + _C6) * r + _C5) * r + _C4) * r + _C3) * r + _C2
@@ -47,7 +47,7 @@ def _exp_single(x: Any) -> Any:
     low = np.int32((first + np.int32(127)) << np.int32(23)).view(np.float32)
     high = np.int32((power - first + np.int32(127)) << np.int32(23)).view(np.float32)
     value = (series * r * r + r + _ONE) * low * high
-    return value if x == x else x  # noqa: PLR0124
+    return value if x == x else x
 
 
 def _exp_double(x: Any) -> Any:

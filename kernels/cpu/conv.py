@@ -225,9 +225,7 @@ def _add_bias(y: Array, bias: Array) -> None:
     lines += np.tile(bias, q)
 
 
-def conv2d(
-    x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, dilation: Pair, groups: int
-) -> Array:
+def conv2d(x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, dilation: Pair, groups: int) -> Array:
     pixels = channels_last(x)
     k, count, r, s = w.shape
     p, q = _out_size(x.shape, (r, s), stride, padding, dilation)

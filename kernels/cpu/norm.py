@@ -23,7 +23,7 @@ _ROW = 32  # numbers that a row should have
 
 
 def _fold(pixels: Array) -> Array:
-    """(N, H, W, C) -> (M / f, f * C), with the smallest f = 1, 2, 4, ... that makes rows long enough, if it divides M."""
+    """(N, H, W, C) -> (M / f, f * C), with the smallest f = 1, 2, 4, ... that makes rows long enough and divides M."""
     channels = pixels.shape[3]
     rows = pixels.size // channels
     fold = 1

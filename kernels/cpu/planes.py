@@ -2,8 +2,8 @@
 
 A matrix product with 6 rows and 25 columns keeps no vector unit busy, and 25 copies of the input cost more than the
 arithmetic. So the image is copied once, into planes with their padding, and a plane is one line of numbers: there the
-pixel that tap (r, s) sees lies a fixed distance ahead of the output's own place, d = r * dilation * pitch + s * dilation
-for rows of `pitch` numbers. A channel of the output is then a sum of shifted lines,
+pixel that tap (r, s) sees lies a fixed distance ahead of the output's own place, which with rows of `pitch` numbers is
+d = r * dilation * pitch + s * dilation. A channel of the output is then a sum of shifted lines,
 
     y[k] = sum over taps t of  w[k, t] * plane[d_t : d_t + length]
 
@@ -42,9 +42,7 @@ def _plane(size: Pair, kernel_size: Pair, dilation: Pair) -> Pair:
 
 
 @kernel
-def _correlate(
-    x: Array, w: Array, distances: Array, y: Array, origin: Pair, plane: Pair, jobs: int
-) -> None:
+def _correlate(x: Array, w: Array, distances: Array, y: Array, origin: Pair, plane: Pair, jobs: int) -> None:
     """x (N, H, W, C), w (K, taps) -> y (N, P, Q, K)."""
     n_images, height, width, channels = x.shape
     rows, columns, out_channels = y.shape[1:]
@@ -82,7 +80,7 @@ def _correlate(
 
 def correlate(x: Array, matrix: Array, y: Array, kernel_size: Pair, origin: Pair, dilation: Pair) -> None:
     """x (N, H, W, C), matrix (K, R*S*C) -> y (N, P, Q, K), at stride 1."""
-    n, p, q, k = y.shape
+    n, p, q, _ = y.shape
     channels = x.shape[3]
     plane = _plane((p, q), kernel_size, dilation)
     distances = _distances(channels, kernel_size, dilation, plane)
@@ -90,9 +88,7 @@ def correlate(x: Array, matrix: Array, y: Array, kernel_size: Pair, origin: Pair
 
 
 @kernel
-def _weight_grad(
-    g: Array, x: Array, distances: Array, parts: Array, origin: Pair, plane: Pair
-) -> None:
+def _weight_grad(g: Array, x: Array, distances: Array, parts: Array, origin: Pair, plane: Pair) -> None:
     """g (N, P, Q, K), x (N, H, W, C) -> parts (jobs, an even number of rows, taps), each job's images added up."""
     n_images, height, width, channels = x.shape
     rows, columns, out_channels = g.shape[1:]
@@ -120,34 +116,35 @@ def _weight_grad(
             for k in range(0, part.shape[0], 2):
                 g0, g1 = lines[k], lines[k + 1]
                 for t in range(0, fours, 4):
-                    a, b = planes[distances[t] :][:length], planes[distances[t + 1] :][:length]
-                    c, d = planes[distances[t + 2] :][:length], planes[distances[t + 3] :][:length]
-                    a0, b0, c0, d0, a1, b1, c1, d1 = zero, zero, zero, zero, zero, zero, zero, zero
+                    x0, x1 = planes[distances[t] :][:length], planes[distances[t + 1] :][:length]
+                    x2, x3 = planes[distances[t + 2] :][:length], planes[distances[t + 3] :][:length]
+                    s00, s01, s02, s03 = zero, zero, zero, zero
+                    s10, s11, s12, s13 = zero, zero, zero, zero
                     for i in range(length):
-                        a0 += g0[i] * a[i]
-                        b0 += g0[i] * b[i]
-                        c0 += g0[i] * c[i]
-                        d0 += g0[i] * d[i]
-                        a1 += g1[i] * a[i]
-                        b1 += g1[i] * b[i]
-                        c1 += g1[i] * c[i]
-                        d1 += g1[i] * d[i]
-                    part[k, t] += a0
-                    part[k, t + 1] += b0
-                    part[k, t + 2] += c0
-                    part[k, t + 3] += d0
-                    part[k + 1, t] += a1
-                    part[k + 1, t + 1] += b1
-                    part[k + 1, t + 2] += c1
-                    part[k + 1, t + 3] += d1
+                        s00 += g0[i] * x0[i]
+                        s01 += g0[i] * x1[i]
+                        s02 += g0[i] * x2[i]
+                        s03 += g0[i] * x3[i]
+                        s10 += g1[i] * x0[i]
+                        s11 += g1[i] * x1[i]
+                        s12 += g1[i] * x2[i]
+                        s13 += g1[i] * x3[i]
+                    part[k, t] += s00
+                    part[k, t + 1] += s01
+                    part[k, t + 2] += s02
+                    part[k, t + 3] += s03
+                    part[k + 1, t] += s10
+                    part[k + 1, t + 1] += s11
+                    part[k + 1, t + 2] += s12
+                    part[k + 1, t + 3] += s13
                 for t in range(fours, taps):
-                    a = planes[distances[t] :][:length]
-                    a0, a1 = zero, zero
+                    x0 = planes[distances[t] :][:length]
+                    s00, s10 = zero, zero
                     for i in range(length):
-                        a0 += g0[i] * a[i]
-                        a1 += g1[i] * a[i]
-                    part[k, t] += a0
-                    part[k + 1, t] += a1
+                        s00 += g0[i] * x0[i]
+                        s10 += g1[i] * x0[i]
+                    part[k, t] += s00
+                    part[k + 1, t] += s10
 
 
 def weight_grad(g: Array, x: Array, kernel_size: Pair, origin: Pair, dilation: Pair) -> Array:

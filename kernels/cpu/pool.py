@@ -251,9 +251,7 @@ def _avg_pool_backward(
                         part[c] += total[c]
 
 
-def avg_pool2d_backward(
-    g: Array, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array
-) -> Array:
+def avg_pool2d_backward(g: Array, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:
     values = channels_last(g)
     n, p, q, c = values.shape
     h, w = size

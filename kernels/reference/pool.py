@@ -30,8 +30,8 @@ def max_pool2d(
 ) -> tuple[Array, Array]:
     """(N, C, H, W) -> the maxima (N, C, P, Q) and their places (N, C, P, Q), int64 indices into H*W.
 
-    Padding counts as minus infinity. Of equal maxima the first in row order wins; a NaN wins over every number. A window
-    of nothing but padding (dilation can make one) has the place -1, which takes and gives nothing below.
+    Padding counts as minus infinity. Of equal maxima the first in row order wins; a NaN wins over every number. A
+    window of nothing but padding (dilation can make one) has the place -1, which takes and gives nothing below.
     """
     n, c, h, w = x.shape
     p, q = out_size
@@ -68,7 +68,7 @@ def adaptive_max_pool2d(xp: Any, x: Array, out_size: Pair) -> tuple[Array, Array
 
 
 def gather_plane(xp: Any, x: Array, index: Array) -> Array:
-    """(N, C, H, W), (N, C, P, Q) -> (N, C, P, Q): y[n, c, p, q] = x[n, c].flat[index[n, c, p, q]], 0 where index < 0."""
+    """(N, C, H, W), (N, C, P, Q) -> (N, C, P, Q): y[n, c, p, q] = x[n, c].flat[index[n, c, p, q]], 0 for a place < 0."""
     n, c, p, q = index.shape
     h, w = x.shape[2:]
     y = xp.take_along_axis(x.reshape(n, c, h * w), index.reshape(n, c, p * q), axis=2).reshape(n, c, p, q)

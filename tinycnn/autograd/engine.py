@@ -86,6 +86,7 @@ def grad(
     """
     targets = _as_tuple(inputs)
     for i, x in enumerate(targets):
+        x.bring_up_to_date()
         if not x.requires_grad:
             raise RuntimeError(f"grad: input {i} (shape {x.array.shape}) does not require a gradient")
     found = _run(_as_tuple(outputs), grad_outputs, retain_graph, create_graph, targets)
@@ -115,6 +116,7 @@ def _roots(tensors: tuple[Tensor, ...], given: Any) -> list[tuple[Tensor, Tensor
         raise RuntimeError(f"backward: got {len(tensors)} tensors and {len(grads)} gradients")
     pairs = []
     for tensor, g in zip(tensors, grads, strict=True):
+        tensor.bring_up_to_date()
         if not tensor.requires_grad:
             raise RuntimeError(
                 f"backward: a tensor of shape {tensor.array.shape} does not require a gradient: none of its inputs "

@@ -161,7 +161,7 @@ class Node:
         for nr, out in enumerate(outputs):
             if (out.array if is_array else out) is value:
                 return _Saved(None, (out, nr)) if out.requires_grad else _Saved(out.detach(), None)
-        return _Saved(_wrap(value, self.backend) if is_array else value, None)
+        return _Saved(_wrap_result(value, self.backend) if is_array else value, None)
 
 
 class Function:
@@ -270,12 +270,10 @@ class Op(Function):
 
     @classmethod
     def _as_output(cls, result: Any, args: tuple[Any, ...], backend: Backend) -> Tensor:
-        if not isinstance(result, backend.array_type):  # NumPy gives a bare scalar for a full reduction
-            result = backend.asarray(result)
         for x in args:
             if isinstance(x, _tensor_type) and x.array is result:
                 return _wrap(result[...], backend)
-        return _wrap(result, backend)
+        return _wrap_result(result, backend)
 
 
 def _record(ctx: Node, args: tuple[Any, ...], outputs: list[Tensor], results: tuple[Any, ...]) -> None:
@@ -303,8 +301,13 @@ def run_kernel(name: str, *args: Any) -> Any:
     backend = next(x.backend for x in args if isinstance(x, _tensor_type))
     result = getattr(backend.kernels, name)(*[x.array if isinstance(x, _tensor_type) else x for x in args])
     if isinstance(result, tuple):
-        return tuple(_wrap(r, backend) for r in result)
-    return _wrap(result, backend)
+        return tuple(_wrap_result(r, backend) for r in result)
+    return _wrap_result(result, backend)
+
+
+def _wrap_result(result: Any, backend: Backend) -> Tensor:
+    """What an array function gave as a tensor; NumPy gives a bare scalar for a result of no dimensions."""
+    return _wrap(result if isinstance(result, backend.array_type) else backend.asarray(result), backend)  # type: ignore[no-any-return]
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

@@ -835,7 +835,8 @@ def _host(tensor: Tensor) -> np.ndarray:
 
 def _away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Random numbers of both signs with sizes in [0.5, 1.5): none so small that it would hide an error."""
-    return (rng.random(shape) + 0.5) * rng.choice([-1.0, 1.0], shape)
+    sizes = rng.random(shape) + 0.5
+    return np.where(rng.random(shape) < 0.5, -sizes, sizes)
 
 
 def _identical(a: Any, b: Any) -> bool:

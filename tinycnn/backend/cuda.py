@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: CuPy arrays. CuPy is imported only when CUDA is asked for, and nothing here fails where it is missing."""
+"""NVIDIA GPUs: CuPy arrays. CuPy is imported only when CUDA is asked for; nothing here fails where it is missing."""
 
 from __future__ import annotations
 

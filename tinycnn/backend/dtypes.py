@@ -8,7 +8,7 @@ import numpy as np
 
 
 class dtype:  # noqa: N801 - PyTorch's name
-    """The type of a tensor's elements, such as `tinycnn.float32`. There is one object a type: compare with `is` or `==`.
+    """The type of a tensor's elements, such as `tinycnn.float32`. One object a type: compare with `is` or `==`.
 
     Attributes:
         itemsize: bytes an element takes.

@@ -16,8 +16,6 @@ from tinycnn.ops.registry import OpInfo, all_ops, get_op
 
 from .console import FAILED, fail, make_console
 
-_HEADER = f"{'name':<28} {'checks':>7} {'slopes':>7} {'worst error / budget':>20}  {'time':>6}"
-
 
 def run(names: list[str], every_op: bool, second: bool, kernels: str | None, seed: int) -> None:
     """Check and print a table; the exit status is 1 if a gradient is wrong."""
@@ -31,7 +29,8 @@ def run(names: list[str], every_op: bool, second: bool, kernels: str | None, see
     except (ValueError, RuntimeError) as error:
         fail(error)
     console = make_console()
-    console.print(_HEADER)
+    width = max(len(task.name) for task in tasks)
+    console.print(f"{'name':<{width}} {'checks':>6} {'slopes':>7} {'error/budget':>12} {'time':>7}")
     wrong: list[tuple[str, str]] = []
     with choice:
         for task in tasks:
@@ -45,8 +44,11 @@ def run(names: list[str], every_op: bool, second: bool, kernels: str | None, see
                     reports.append(GradcheckReport(problems=[f"{type(error).__name__}: {error}"]))
                 if not reports[-1].passed:
                     wrong.append((f"{task.name}, {what}", str(reports[-1])))
-            line, passed = _line(task.name, reports, time.perf_counter() - start)
-            console.print(line, "[green]ok[/]" if passed is True else "[red]WRONG[/]" if passed is False else passed)
+            line, passed = _line(reports, time.perf_counter() - start)
+            console.print(
+                f"{task.name:<{width}} {line}",
+                "[green]ok[/]" if passed is True else "[red]WRONG[/]" if passed is False else passed,
+            )
     for title, report in wrong:
         console.print(f"\n{title}:\n{report}", markup=False)
     what = "gradient" if len(tasks) == 1 else "gradients"
@@ -64,12 +66,12 @@ def _find(name: str) -> OpInfo | models.ModelInfo:
         fail(f"gradcheck: {error.args[0]}; networks are {', '.join(models.available())}")
 
 
-def _line(name: str, reports: list[GradcheckReport], seconds: float) -> tuple[str, bool | str]:
+def _line(reports: list[GradcheckReport], seconds: float) -> tuple[str, bool | str]:
     rows = [row for report in reports for row in report.rows]
     slopes = sum(row.checked for row in rows)
     worst = max((row.error / row.budget if row.budget else row.error for row in rows), default=None)
     ratio = "" if worst is None else f"{worst:.1e}"
-    line = f"{name:<28} {len(reports):>7} {slopes:>7} {ratio:>20}  {seconds:>5.1f}s"
+    line = f"{len(reports):>6} {slopes:>7} {ratio:>12} {seconds:>6.1f}s"
     if not reports:
         return line, "no gradient"
     return line, all(report.passed for report in reports)

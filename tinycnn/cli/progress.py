@@ -23,7 +23,8 @@ class ShowProgress(Callback):
         self.console = console
         self._bar: Progress | None = None
         self._task: Any = None
-        self._epoch_start = self._last = 0.0
+        self._rate_from = (0.0, 0.0)  # the time and the images seen from which images/s are counted
+        self._last = 0.0
         self._compiled = 0
 
     def compiling(self, name: str) -> None:
@@ -36,30 +37,35 @@ class ShowProgress(Callback):
         self._compiled += 1
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        self._rate_from = (0.0, 0.0)
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=16),
                 TextColumn("{task.fields[facts]}"),
                 TimeRemainingColumn(compact=True),
+                TextColumn("left"),
                 console=self.console,
                 transient=True,
                 refresh_per_second=8,
             )
             total = (trainer.epochs - trainer.epoch) * trainer.steps_per_epoch
-            self._task = self._bar.add_task("first step", total=total, facts="")
+            self._task = self._bar.add_task("loading kernels", total=total, facts="")
             self._bar.start()
-        self._epoch_start = time.perf_counter()
 
     def on_step_end(self, trainer: Trainer) -> None:
         if self._bar is None:
             return
         self._bar.advance(self._task)
         now = time.perf_counter()
+        since, seen = self._rate_from
+        if not since:  # the very first step, which loads the kernels or compiles them, says nothing of the speed
+            self._rate_from = now, trainer.loss.weight
+            return
         if now - self._last < _REFRESH:
             return
         self._last = now
-        rate = trainer.loss.weight / (now - self._epoch_start)
+        rate = (trainer.loss.weight - seen) / max(now - since, 1e-9)
         self._bar.update(
             self._task,
             description=f"epoch {trainer.epoch + 1}/{trainer.epochs}",
@@ -73,7 +79,7 @@ class ShowProgress(Callback):
             f"epoch {result.epoch:>{width}}/{trainer.epochs}   loss {result.train_loss:.3f}   "
             f"accuracy {result.train_accuracy:6.1%}{test}   {result.images_per_second:,.0f} images/s"
         )
-        self._epoch_start = time.perf_counter()
+        self._rate_from = time.perf_counter(), 0.0
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if self._bar is not None:

@@ -252,6 +252,70 @@ class GroupNorm(_Affine):
         return f"{sizes}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
 
 
+class InstanceNorm2d(_Affine):
+    """Instance normalisation: each channel of each sample with its own mean and variance, in training and evaluation.
+
+    Shapes: x (N, C, H, W) or (C, H, W) -> y the same; weight and bias (C,). D. Ulyanov et al., "Instance Normalization"
+    (2016).
+
+    Args:
+        num_features: C.
+        eps: added to the variance.
+        momentum: accepted for PyTorch's sake; only running statistics would use it.
+        affine: whether there are weight and bias.
+        track_running_stats: must be False, as by default.
+        device, dtype: of the parameters.
+        bias: whether an affine layer has a bias.
+
+    Raises:
+        NotImplementedError: if track_running_stats is set.
+        ValueError: when called, if the input has another rank or other channels, or one value a channel.
+
+    Example:
+        >>> import tinycnn, tinycnn.nn as nn
+        >>> y = nn.InstanceNorm2d(3)(tinycnn.randn(2, 3, 4, 4) * 3 + 5)
+        >>> bool((y.mean((2, 3)).abs() < 1e-5).all())
+        True
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if track_running_stats:
+            raise NotImplementedError("InstanceNorm2d: track_running_stats=True is not supported")
+        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
+        self.track_running_stats = False
+        self._add_affine((num_features,), affine, affine and bias, device, dtype)
+        self.reset_parameters()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise each channel of each sample."""
+        shape = tuple(input.shape)
+        if len(shape) not in (3, 4) or shape[-3] != self.num_features:
+            raise ValueError(
+                f"InstanceNorm2d: expected (N, {self.num_features}, H, W) or ({self.num_features}, H, W), got shape "
+                f"{shape}"
+            )
+        batch = input if len(shape) == 4 else input.unsqueeze(0)
+        return F.instance_norm(batch, weight=self.weight, bias=self.bias, eps=self.eps).reshape(shape)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
 class LocalResponseNorm(Module):
     """Local response normalisation: y = x / (k + alpha * mean of x^2 over `size` neighbouring channels)^beta.
 

@@ -13,6 +13,14 @@ from .registry import op
 __all__ = ["expand", "expand_as", "result_type"]
 
 
+WIDER = {"e": "float32", "f": "float64", "F": "complex128"}
+
+
+def add_up(backend: Any, x: Any, axes: tuple[int, ...], keepdim: bool = False) -> Any:
+    """The sum of an array, in the next wider format: float32 additions of many numbers would drift from the true sum."""
+    return backend.sum(x, axis=axes, keepdims=keepdim, dtype=WIDER.get(x.dtype.char, x.dtype))
+
+
 class Expand(Op):
     """x repeated along new dimensions and along those of size 1; the gradient adds the repetitions up."""
 
@@ -37,7 +45,7 @@ class SumTo(Op):
         ctx.shape = x.shape
         new = x.ndim - len(shape)
         axes = tuple(range(new)) + tuple(new + i for i, n in enumerate(shape) if n == 1 and x.shape[new + i] != 1)
-        return x.sum(axis=axes, keepdims=True).reshape(shape)
+        return add_up(ctx.backend, x, axes, True).reshape(shape).astype(x.dtype, copy=False)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:

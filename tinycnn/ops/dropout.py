@@ -57,7 +57,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         >>> import tinycnn
         >>> _ = tinycnn.manual_seed(0)
         >>> tinycnn.nn.functional.dropout(tinycnn.ones(6), 0.5)
-        tensor([0., 0., 2., 0., 2., 2.])
+        tensor([2., 2., 2., 0., 0., 0.])
     """
     _check_p("dropout", p)
     check_floating("dropout", input=input)

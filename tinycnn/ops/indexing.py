@@ -324,6 +324,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     value = _without_leading_ones(value, len(_picked_shape(part, arrays)))
     check_fits("setitem", value.array.shape, _picked_shape(part, arrays))
     part.check_writable()
+    part.bring_up_to_date()
     if is_grad_enabled() and (part.requires_grad or value.requires_grad):
         part.assign_(IndexPut.apply(part.snapshot(), value, arrays))
     else:

@@ -17,7 +17,7 @@ from ..autograd import Op, Tensor
 from ..backend.dtypes import as_dtype, int64
 from ..backend.dtypes import dtype as DType  # noqa: N812
 from .arithmetic import maximum, minimum, where
-from .broadcast import Expand, cast
+from .broadcast import WIDER, Expand, add_up, cast
 from .elementwise import abs as absolute
 from .elementwise import expect_tensor, floating, sqrt
 from .registry import Make, Sample, op
@@ -44,8 +44,6 @@ __all__ = [
 ]
 
 Axes = tuple[int, ...]
-
-_WIDER = {"e": "float32", "f": "float64", "F": "complex128"}
 
 
 def one_dim(name: str, dim: Any, ndim: int) -> int:
@@ -83,11 +81,6 @@ def axes_of(name: str, dim: Any, ndim: int) -> Axes:
 
 def as_optional_dtype(value: Any) -> DType | None:
     return None if value is None else as_dtype(value)
-
-
-def add_up(backend: Any, x: Any, axes: Axes, keepdim: bool = False) -> Any:
-    """The sum of an array, in the next wider format."""
-    return backend.sum(x, axis=axes, keepdims=keepdim, dtype=_WIDER.get(x.dtype.char, x.dtype))
 
 
 def count(shape: tuple[int, ...], axes: Axes) -> int:
@@ -223,7 +216,7 @@ class CumSum(Op):
         be = ctx.backend
         ctx.axis, ctx.from_end = axis, from_end
         kind = "int64" if x.dtype.kind in "biu" else x.dtype
-        total = be.cumsum(be.flip(x, axis) if from_end else x, axis=axis, dtype=_WIDER.get(x.dtype.char, kind))
+        total = be.cumsum(be.flip(x, axis) if from_end else x, axis=axis, dtype=WIDER.get(x.dtype.char, kind))
         return (be.flip(total, axis) if from_end else total).astype(kind, copy=False)
 
     @staticmethod
@@ -546,7 +539,7 @@ def _extreme(name: str, function: str, input: Tensor, dim: Any, keepdim: bool) -
 
 
 def _check_not_empty(name: str, x: Tensor, axes: Axes, over_all: bool) -> None:
-    """Raise if there is nothing to choose from: over all a RuntimeError, along a dimension an IndexError, as PyTorch."""
+    """Raise if there is nothing to choose from: as in PyTorch a RuntimeError over all, an IndexError along a dim."""
     shape = x.array.shape
     if over_all and x.array.size == 0:
         raise RuntimeError(f"{name}: a tensor of shape {shape} has no elements to choose from; give a dim of size > 0")
@@ -631,8 +624,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
         keepdim: whether that dimension stays, with size 1.
 
     Raises:
-        IndexError: if there is no such dimension, or its size is 0.
-        RuntimeError: if input is empty and no dim is given.
+        IndexError: if there is no such dimension, or nothing to choose from.
 
     Example:
         >>> import tinycnn
@@ -653,8 +645,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
         keepdim: whether that dimension stays, with size 1.
 
     Raises:
-        IndexError: if there is no such dimension, or its size is 0.
-        RuntimeError: if input is empty and no dim is given.
+        IndexError: if there is no such dimension, or nothing to choose from.
 
     Example:
         >>> import tinycnn
@@ -668,7 +659,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 def _arg_extreme(name: str, function: str, input: Tensor, axis: int | None, keepdim: bool) -> Tensor:
     shape = expect_tensor(name, input).array.shape
     axes = tuple(range(len(shape))) if axis is None or not shape else (axis,)
-    _check_not_empty(name, input, axes, axis is None)
+    _check_not_empty(name, input, axes, False)
     index: Tensor = ArgExtreme.apply(input, axis if shape else None, function)
     return with_ones(index, shape, axes) if keepdim and shape else index
 
@@ -841,4 +832,5 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
         >>> tinycnn.tensor([[0, 1], [2, 3]]).count_nonzero(dim=0)
         tensor([1, 2])
     """
-    return sum(expect_tensor("count_nonzero", input) != 0, dim)
+    axes = axes_of("count_nonzero", dim, expect_tensor("count_nonzero", input).array.ndim)
+    return Sum.apply(input != 0, axes, False)  # type: ignore[no-any-return]

@@ -804,7 +804,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise ValueError(f"pad: value is for mode 'constant', mode {mode!r} takes none")
     if len(pairs) == len(shape):
         raise ValueError(f"pad: mode {mode!r} pads the last dimensions of (N, C, ...), not all of shape {shape}")
-    if min(given, default=0) < 0:
+    if mode == "circular" and min(given, default=0) < 0:  # what is cut off does not come back at the other end
         input = Pad.apply(input, tuple((min(before, 0), min(after, 0)) for before, after in widths), 0)
         widths = [(max(before, 0), max(after, 0)) for before, after in widths]
     for dim, (n, (before, after)) in enumerate(zip(input.array.shape, widths, strict=True)):

@@ -46,7 +46,7 @@ def plot_history(history: Sequence[EpochResult], path: str | os.PathLike[str], t
         ),
     )
     for axes, (label, train, test, form) in zip(panels, columns, strict=True):
-        dots: dict[str, Any] = {"marker": "o", "markersize": 4.5} if len(history) <= 30 else {}
+        dots: dict[str, Any] = {"marker": "o", "markersize": 4.5, "clip_on": False} if len(history) <= 30 else {}
         axes.plot(epochs, train, color=_TRAIN, linewidth=1.8, label=f"training  {form.format(train[-1])}", **dots)
         if all(value is not None for value in test):
             axes.plot(epochs, test, color=_TEST, linewidth=1.8, label=f"test  {form.format(test[-1])}", **dots)
