@@ -356,7 +356,7 @@ SECOND_ORDER: dict[str, Callable[[int], Any]] = {
 
 @pytest.mark.parametrize("name", FIRST_ORDER)
 def test_wrong_gradients_are_found(name: str) -> None:
-    for seed in range(25):
+    for seed in range(5):
         func, inputs = FIRST_ORDER[name](seed)
         assert not check_gradients(func, inputs, seed=seed).passed, f"seed {seed}: the mutant lives"
         with pytest.raises(GradcheckError):
@@ -365,7 +365,7 @@ def test_wrong_gradients_are_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", SECOND_ORDER)
 def test_wrong_second_gradients_are_found(name: str) -> None:
-    for seed in range(25):
+    for seed in range(5):
         func, inputs = SECOND_ORDER[name](seed)
         assert gradcheck(func, inputs, seed=seed), "to first order nothing is wrong"
         assert not gradgradcheck(func, inputs, seed=seed, raise_exception=False), f"seed {seed}: the mutant lives"

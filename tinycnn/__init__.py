@@ -4,7 +4,7 @@ Names and semantics are PyTorch's:
 
     >>> import tinycnn
     >>> from tinycnn import nn
-    >>> net = nn.Sequential(nn.Conv2d(1, 6, kernel_size=5, padding=2), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 28 * 28, 10))
+    >>> net = nn.Sequential(nn.Conv2d(1, 6, kernel_size=5, padding=2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10))
     >>> logits = net(tinycnn.zeros(2, 1, 28, 28))
     >>> nn.functional.cross_entropy(logits, tinycnn.tensor([3, 7])).backward()
     >>> net[0].weight.grad.shape
@@ -22,44 +22,59 @@ _root = _pathlib.Path(__file__).resolve().parent.parent
 if (_root / "kernels").is_dir() and (_root / "pyproject.toml").is_file():
     __path__.append(str(_root))
 
-from . import autograd, backend, cuda, data, models, nn, ops, optim, train
+from . import (
+    autograd as autograd,
+    backend as backend,
+    cuda as cuda,
+    data as data,
+    models as models,
+    nn as nn,
+    ops as ops,
+    optim as optim,
+    train as train,
+)
 from .autograd import (
-    Size,
-    Tensor,
-    enable_grad,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
+    Size as Size,
+    Tensor as Tensor,
+    enable_grad as enable_grad,
+    is_grad_enabled as is_grad_enabled,
+    no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
 )
 from .backend import (
-    cuda_status,
-    device,
-    get_default_device,
-    get_kernels,
-    get_num_threads,
-    set_backend,
-    set_default_device,
-    set_num_threads,
-    use_kernels,
+    cuda_status as cuda_status,
+    device as device,
+    get_default_device as get_default_device,
+    get_kernels as get_kernels,
+    get_num_threads as get_num_threads,
+    set_backend as set_backend,
+    set_default_device as set_default_device,
+    set_num_threads as set_num_threads,
+    use_kernels as use_kernels,
 )
 from .backend.dtypes import (
     bool_ as bool,
-    complex64,
-    complex128,
-    dtype,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    int8,
-    int16,
-    int32,
-    int64,
-    promote_types,
-    set_default_dtype,
-    uint8,
+    complex64 as complex64,
+    complex128 as complex128,
+    dtype as dtype,
+    float16 as float16,
+    float32 as float32,
+    float64 as float64,
+    get_default_dtype as get_default_dtype,
+    int8 as int8,
+    int16 as int16,
+    int32 as int32,
+    int64 as int64,
+    promote_types as promote_types,
+    set_default_dtype as set_default_dtype,
+    uint8 as uint8,
 )
-from .backend.layout import channels_last, contiguous_format, memory_format, preserve_format
+from .backend.layout import (
+    channels_last as channels_last,
+    contiguous_format as contiguous_format,
+    memory_format as memory_format,
+    preserve_format as preserve_format,
+)
 from .ops import *  # noqa: F403
 
 half, float, double = float16, float32, float64

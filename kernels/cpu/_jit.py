@@ -40,7 +40,7 @@ _ONLY_PRANGE = {
 }
 _WORTH_THREADS = 1 << 16  # simple operations; less than this is done before the threads have started
 
-_package = __name__.rpartition(".")[0]
+_functions: set[FunctionType] = set()  # all that were made kernels
 
 
 class Kernel:
@@ -55,6 +55,7 @@ class Kernel:
         serial = FunctionType(function.__code__, function.__globals__, name, function.__defaults__)
         serial.__qualname__ = name
         serial.__module__ = function.__module__
+        _functions.update((function, serial))
         self._serial = numba.njit(**_OPTIONS)(serial)
         self._parallel = numba.njit(parallel=_ONLY_PRANGE, **_OPTIONS)(function)
 
@@ -97,7 +98,7 @@ class _CompileListener(numba.core.event.Listener):  # type: ignore[misc]
 
     def on_start(self, event: Any) -> None:
         function = event.data["dispatcher"].py_func
-        if function.__module__.startswith(_package):
+        if function in _functions:
             self._callback(function.__name__.removeprefix("_").removesuffix("_serial"))
 
     def on_end(self, event: Any) -> None:

@@ -68,7 +68,7 @@ def adaptive_max_pool2d(xp: Any, x: Array, out_size: Pair) -> tuple[Array, Array
 
 
 def gather_plane(xp: Any, x: Array, index: Array) -> Array:
-    """(N, C, H, W), (N, C, P, Q) -> (N, C, P, Q): y[n, c, p, q] = x[n, c].flat[index[n, c, p, q]], 0 for a place < 0."""
+    """(N, C, H, W), (N, C, P, Q) -> (N, C, P, Q): y[n, c, p, q] = x[n, c].flat[index[n, c, p, q]]; 0 for index < 0."""
     n, c, p, q = index.shape
     h, w = x.shape[2:]
     y = xp.take_along_axis(x.reshape(n, c, h * w), index.reshape(n, c, p * q), axis=2).reshape(n, c, p, q)

@@ -248,9 +248,7 @@ def _run(
     return found
 
 
-def _plan(
-    walk: _Pass, targets: tuple[Tensor, ...] | None
-) -> tuple[dict[Node, dict[int, list[int]]], set[Node] | None]:
+def _plan(walk: _Pass, targets: tuple[Tensor, ...] | None) -> tuple[dict[Node, dict[int, list[int]]], set[Node] | None]:
     """Where the targets' gradients will pass by, and which nodes lie between them and the outputs (None: all)."""
     if targets is None:
         return {}, None

@@ -277,9 +277,7 @@ class Op(Function):
 
 
 def _record(ctx: Node, args: tuple[Any, ...], outputs: list[Tensor], results: tuple[Any, ...]) -> None:
-    ctx.edges = tuple(
-        (edge_of(x) if need else None) for x, need in zip(args, ctx.needs_input_grad, strict=True)
-    )
+    ctx.edges = tuple((edge_of(x) if need else None) for x, need in zip(args, ctx.needs_input_grad, strict=True))
     for nr, (out, result) in enumerate(zip(outputs, results, strict=True)):
         ctx.outputs.append(OutputMeta(out.array, ctx.backend))
         if out.array.dtype.kind in "fc" and not any(result is x for x in ctx.non_differentiable):
@@ -307,7 +305,7 @@ def run_kernel(name: str, *args: Any) -> Any:
 
 def _wrap_result(result: Any, backend: Backend) -> Tensor:
     """What an array function gave as a tensor; NumPy gives a bare scalar for a result of no dimensions."""
-    return _wrap(result if isinstance(result, backend.array_type) else backend.asarray(result), backend)  # type: ignore[no-any-return]
+    return _wrap(result if isinstance(result, backend.array_type) else backend.asarray(result), backend)
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

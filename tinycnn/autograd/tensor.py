@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import Array, Backend, device, device_of, get_backend
-from ..backend.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
-from ..backend.dtypes import dtype as DType  # noqa: N812
+from ..backend.dtypes import (
+    as_dtype,
+    dtype as DType,  # noqa: N812
+    from_numpy_dtype,
+    get_default_dtype,
+)
 from ..backend.layout import contiguous_format, lies_as, memory_format
 from . import function
 from .formatting import format_tensor
@@ -271,7 +275,9 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
-            raise RuntimeError(f"the truth of a tensor with {self.array.size} elements is ambiguous; use any() or all()")
+            raise RuntimeError(
+                f"the truth of a tensor with {self.array.size} elements is ambiguous; use any() or all()"
+            )
         return bool(self.array.item())
 
     def __format__(self, spec: str) -> str:

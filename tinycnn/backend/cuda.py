@@ -101,7 +101,9 @@ class CudaBackend(Backend):
 
         count = device_count()
         if index >= count:
-            raise RuntimeError(f"device 'cuda:{index}' was asked for, but this machine has {count} (cuda:0 is the first)")
+            raise RuntimeError(
+                f"device 'cuda:{index}' was asked for, but this machine has {count} (cuda:0 is the first)"
+            )
         self.index = index
         cupy.cuda.Device(index).use()
         super().__init__(cupy, "tinycnn.kernels.cuda")

@@ -39,7 +39,14 @@ class dtype:  # noqa: N801 - PyTorch's name
 
 _NAMES = "bool uint8 int8 int16 int32 int64 float16 float32 float64 complex64 complex128".split()
 _BY_NUMPY = {np.dtype(name): dtype(name) for name in _NAMES}
-_ALIASES = {"half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64"}
+_ALIASES = {
+    "half": "float16",
+    "float": "float32",
+    "double": "float64",
+    "short": "int16",
+    "int": "int32",
+    "long": "int64",
+}
 
 bool_, uint8, int8, int16, int32, int64, float16, float32, float64, complex64, complex128 = _BY_NUMPY.values()
 

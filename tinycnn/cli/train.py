@@ -62,7 +62,7 @@ def run(request: Request) -> None:
         f"with {backend.get_kernels()} kernels"
     )
     console.print(
-        f"{recipe.epochs} epochs, batch {recipe.batch_size}, SGD with lr {recipe.lr:g}, momentum {recipe.momentum:g}, "
+        f"{_count(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, SGD with lr {recipe.lr:g}, momentum {recipe.momentum:g}, "
         f"weight decay {recipe.weight_decay:g}"
     )
 
@@ -90,10 +90,14 @@ def run(request: Request) -> None:
         if not trainer.step:
             _remove_if_empty(folder)
         kept = f"the checkpoint is in {folder}" if trainer.step else "nothing was trained, nothing is saved"
-        fail(f"interrupted after {trainer.step} steps; {kept}", INTERRUPTED)
+        fail(f"interrupted after {_count(trainer.step, 'step')}; {kept}", INTERRUPTED)
     last = trainer.history[-1]
-    console.print(f"test accuracy {last.test_accuracy:.2%} after {last.epoch} epochs in {seconds:.1f} s")
+    console.print(f"test accuracy {last.test_accuracy:.2%} after {_count(last.epoch, 'epoch')} in {seconds:.1f} s")
     console.print(f"saved in {folder}: {', '.join(saved)}", markup=False)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _settle(request: Request) -> training.Recipe:

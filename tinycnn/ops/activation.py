@@ -219,7 +219,7 @@ def relu(input: Tensor) -> Tensor:
     """
     if expect_tensor("relu", input).array.dtype.kind == "b":
         raise RuntimeError("relu: a boolean tensor has nothing to rectify")
-    return ReLU.apply(input)  # type: ignore[no-any-return]
+    return ReLU.apply(input)
 
 
 @op(
@@ -234,7 +234,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
         >>> tinycnn.leaky_relu(tinycnn.tensor([-1.0, 2.0]), 0.25)
         tensor([-0.2500,  2.0000])
     """
-    return LeakyReLU.apply(floating("leaky_relu", input), float(negative_slope))  # type: ignore[no-any-return]
+    return LeakyReLU.apply(floating("leaky_relu", input), float(negative_slope))
 
 
 @op(_anywhere, analytic=True)
@@ -246,7 +246,7 @@ def sigmoid(input: Tensor) -> Tensor:
         >>> tinycnn.sigmoid(tinycnn.tensor([0.0, 2.0]))
         tensor([0.5000, 0.8808])
     """
-    return Sigmoid.apply(floating("sigmoid", input))  # type: ignore[no-any-return]
+    return Sigmoid.apply(floating("sigmoid", input))
 
 
 @op(_anywhere, analytic=True)
@@ -258,7 +258,7 @@ def tanh(input: Tensor) -> Tensor:
         >>> tinycnn.tanh(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 0.7616])
     """
-    return Tanh.apply(floating("tanh", input))  # type: ignore[no-any-return]
+    return Tanh.apply(floating("tanh", input))
 
 
 @op(
@@ -282,7 +282,7 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     """
     x = floating("gelu", input)
     if approximate == "none":
-        return GELU.apply(x)  # type: ignore[no-any-return]
+        return GELU.apply(x)
     if approximate != "tanh":
         raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     return x * 0.5 * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
@@ -308,7 +308,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
         >>> tinycnn.softplus(tinycnn.tensor([0.0, 30.0]))
         tensor([ 0.6931, 30.0000])
     """
-    return Softplus.apply(floating("softplus", input), float(beta), float(threshold))  # type: ignore[no-any-return]
+    return Softplus.apply(floating("softplus", input), float(beta), float(threshold))
 
 
 @op(_anywhere, analytic=True, method=False)
@@ -320,7 +320,7 @@ def logsigmoid(input: Tensor) -> Tensor:
         >>> tinycnn.nn.functional.logsigmoid(tinycnn.tensor([0.0, -100.0]))
         tensor([  -0.6931, -100.0000])
     """
-    return -Softplus.apply(-floating("logsigmoid", input), 1.0, math.inf)  # type: ignore[no-any-return]
+    return -Softplus.apply(-floating("logsigmoid", input), 1.0, math.inf)
 
 
 @op(_anywhere, analytic=True, method=False)
@@ -345,7 +345,7 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
         >>> tinycnn.elu(tinycnn.tensor([-1.0, 2.0]))
         tensor([-0.6321,  2.0000])
     """
-    return ELU.apply(floating("elu", input), float(alpha))  # type: ignore[no-any-return]
+    return ELU.apply(floating("elu", input), float(alpha))
 
 
 @op(
@@ -365,7 +365,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tens
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
-    return HardTanh.apply(expect_tensor("hardtanh", input), min_val, max_val)  # type: ignore[no-any-return]
+    return HardTanh.apply(expect_tensor("hardtanh", input), min_val, max_val)
 
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(8, gap=1.1))], method=False)
@@ -377,7 +377,7 @@ def relu6(input: Tensor) -> Tensor:
         >>> tinycnn.relu6(tinycnn.tensor([-1.0, 2.0, 8.0]))
         tensor([0., 2., 6.])
     """
-    return HardTanh.apply(expect_tensor("relu6", input), 0, 6)  # type: ignore[no-any-return]
+    return HardTanh.apply(expect_tensor("relu6", input), 0, 6)
 
 
 def _along_a_dim(make: Make) -> list[Sample]:
@@ -394,8 +394,8 @@ def _softmax(name: str, function: type[Op], input: Tensor, dim: int, dtype: Any)
     x = floating(name, input if kind is None else cast(expect_tensor(name, input), kind))
     axis = one_dim(name, dim, x.array.ndim)
     if x.array.ndim == 0:
-        return function.apply(x.reshape(1), 0).reshape(())  # type: ignore[no-any-return]
-    return function.apply(x, axis)  # type: ignore[no-any-return]
+        return function.apply(x.reshape(1), 0).reshape(())
+    return function.apply(x, axis)
 
 
 @op(_along_a_dim, analytic=True)

@@ -284,7 +284,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     a, b = operands("div", input, other, None if kind.category >= 2 else get_default_dtype())
     quotient = Div.apply(a, b)
     if rounding_mode is None:
-        return quotient  # type: ignore[no-any-return]
+        return quotient
     if rounding_mode != "trunc":
         raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
     return cast(quotient.trunc(), kind)
@@ -507,7 +507,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 def _reflected(function: Any) -> Any:
     def method(self: Tensor, other: Any) -> Tensor:
-        return function(other, self)  # type: ignore[no-any-return]
+        return function(other, self)
 
     return method
 

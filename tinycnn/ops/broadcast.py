@@ -17,7 +17,7 @@ WIDER = {"e": "float32", "f": "float64", "F": "complex128"}
 
 
 def add_up(backend: Any, x: Any, axes: tuple[int, ...], keepdim: bool = False) -> Any:
-    """The sum of an array, in the next wider format: float32 additions of many numbers would drift from the true sum."""
+    """The sum of an array, in the next wider format: float32 additions of many numbers would drift from the truth."""
     return backend.sum(x, axis=axes, keepdims=keepdim, dtype=WIDER.get(x.dtype.char, x.dtype))
 
 
@@ -91,8 +91,8 @@ def scalar_of(value: Any) -> Any:
 def result_type(a: Tensor | Any, b: Tensor | Any) -> dtype:
     """The dtype of a result of tensors or Python numbers a and b, by PyTorch's rules.
 
-    Operands count in three ranks: tensors with dimensions, tensors without, numbers. A lower rank changes the dtype only
-    if it is of a higher category (bool < integer < float < complex).
+    Operands count in three ranks: tensors with dimensions, tensors without, numbers. A lower rank changes the dtype
+    only if it is of a higher category (bool < integer < float < complex).
 
     Example:
         >>> import tinycnn
@@ -201,4 +201,3 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """input expanded to the shape of other."""
     return expand(input, *other.array.shape)
-

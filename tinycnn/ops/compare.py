@@ -76,7 +76,7 @@ def _compare(function: str, name: str, input: Any, other: Any) -> Tensor:
     a, b = operands(name, input, other)
     if not isinstance(a, Tensor):
         a, b, function = b, a, _MIRRORED[function]
-    return Compare.apply(a, b, function)  # type: ignore[no-any-return]
+    return Compare.apply(a, b, function)
 
 
 _MIRRORED = {
@@ -170,7 +170,7 @@ def logical_and(input: Tensor, other: Tensor) -> Tensor:
         >>> tinycnn.logical_and(tinycnn.tensor([0, 1, 2]), tinycnn.tensor([True, True, False]))
         tensor([False,  True, False])
     """
-    return Compare.apply(*_tensors("logical_and", input, other), "logical_and")  # type: ignore[no-any-return]
+    return Compare.apply(*_tensors("logical_and", input, other), "logical_and")
 
 
 @op(_pairs, differentiable=False)
@@ -182,7 +182,7 @@ def logical_or(input: Tensor, other: Tensor) -> Tensor:
         >>> tinycnn.logical_or(tinycnn.tensor([0, 1, 0]), tinycnn.tensor([True, True, False]))
         tensor([ True,  True, False])
     """
-    return Compare.apply(*_tensors("logical_or", input, other), "logical_or")  # type: ignore[no-any-return]
+    return Compare.apply(*_tensors("logical_or", input, other), "logical_or")
 
 
 @op(_pairs, differentiable=False)
@@ -194,7 +194,7 @@ def logical_xor(input: Tensor, other: Tensor) -> Tensor:
         >>> tinycnn.logical_xor(tinycnn.tensor([0, 1, 0]), tinycnn.tensor([True, True, False]))
         tensor([ True, False, False])
     """
-    return Compare.apply(*_tensors("logical_xor", input, other), "logical_xor")  # type: ignore[no-any-return]
+    return Compare.apply(*_tensors("logical_xor", input, other), "logical_xor")
 
 
 @op(lambda make: [make.sample(make.integers(2, 2, 3)), make.sample(make(3))], differentiable=False)
@@ -206,7 +206,7 @@ def logical_not(input: Tensor) -> Tensor:
         >>> tinycnn.logical_not(tinycnn.tensor([0, 1, 2]))
         tensor([ True, False, False])
     """
-    return Invert.apply(expect_tensor("logical_not", input), "logical_not")  # type: ignore[no-any-return]
+    return Invert.apply(expect_tensor("logical_not", input), "logical_not")
 
 
 def _tensors(name: str, a: Any, b: Any) -> tuple[Any, Any]:
@@ -222,7 +222,7 @@ def _bitwise(name: str, input: Any, other: Any) -> Tensor:
     kind = (a if isinstance(a, Tensor) else b).dtype
     if kind.category > 1:
         raise RuntimeError(f"{name}: expected booleans or integers, got {kind!r}")
-    return Compare.apply(a, b, name)  # type: ignore[no-any-return]
+    return Compare.apply(a, b, name)
 
 
 @op(_whole, differentiable=False, method=("bitwise_and", "__and__", "__rand__"))
@@ -288,7 +288,7 @@ def bitwise_not(input: Tensor) -> Tensor:
     """
     if expect_tensor("bitwise_not", input).dtype.category > 1:
         raise RuntimeError(f"bitwise_not: expected booleans or integers, got {input.dtype!r}")
-    return Invert.apply(input, "invert")  # type: ignore[no-any-return]
+    return Invert.apply(input, "invert")
 
 
 @op(lambda make: [make.sample(make(2, 3), make(3)), make.sample(make(3), make(3), rtol=0.5)], differentiable=False)
@@ -303,7 +303,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
         >>> tinycnn.isclose(tinycnn.tensor([1.0, 2.0]), tinycnn.tensor([1.000001, 2.1]))
         tensor([ True, False])
     """
-    return IsClose.apply(*_tensors("isclose", input, other), rtol, atol, equal_nan)  # type: ignore[no-any-return]
+    return IsClose.apply(*_tensors("isclose", input, other), rtol, atol, equal_nan)
 
 
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:

@@ -110,8 +110,8 @@ def conv2d(
 ) -> Tensor:
     """Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
 
-    y[n, k, p, q] = bias[k] + sum over c, r, s of input[n, c, p * stride + r * dilation - padding, ...] * weight[k, c, r, s]
-    with P = floor((H + 2 * padding - dilation * (R - 1) - 1) / stride) + 1, and Q alike.
+    y[n, k, p, q] = bias[k] + sum over c, r, s of x[n, c, p * stride + r * dilation - padding, ...] * weight[k, c, r, s]
+    with x the input, P = floor((H + 2 * padding - dilation * (R - 1) - 1) / stride) + 1, and Q alike.
 
     Args:
         input: (N, C, H, W) or (C, H, W).
@@ -155,7 +155,7 @@ def conv2d(
                 f"kernel {kernel[2:]} with dilation {geometry.dilation}"
             )
     y = Conv2d.apply(x, weight, bias, geometry)
-    return y.squeeze(0) if single else y  # type: ignore[no-any-return]
+    return y.squeeze(0) if single else y
 
 
 def _geometry(name: str, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> Geometry:
@@ -250,13 +250,17 @@ def conv_transpose2d(
     for axis, count in enumerate((p, q)):
         stride_, gap, kernel = geometry.stride[axis], geometry.dilation[axis], weight.array.shape[2 + axis]
         if extra[axis] >= max(stride_, gap):
-            raise ValueError(f"{name}: output_padding {extra} must be below stride {geometry.stride} or dilation {geometry.dilation}")
+            raise ValueError(
+                f"{name}: output_padding {extra} must be below stride {geometry.stride} or dilation {geometry.dilation}"
+            )
         sizes.append((count - 1) * stride_ - sum(geometry.padding[axis]) + gap * (kernel - 1) + extra[axis] + 1)
     if min(sizes) < 1:
-        raise ValueError(f"{name}: input {x.array.shape[2:]} with padding {padding} would give an output of {tuple(sizes)}")
+        raise ValueError(
+            f"{name}: input {x.array.shape[2:]} with padding {padding} would give an output of {tuple(sizes)}"
+        )
     out_channels = weight.array.shape[1] * groups
     _check_bias(name, bias, out_channels)
     y = InputGrad.apply(x, weight, (n, out_channels, *sizes), geometry)
     if bias is not None:
         y = y + bias.reshape(1, out_channels, 1, 1)
-    return y.squeeze(0) if single else y  # type: ignore[no-any-return]
+    return y.squeeze(0) if single else y

@@ -392,7 +392,7 @@ def neg(input: Tensor) -> Tensor:
     """
     if expect_tensor("neg", input).array.dtype.kind == "b":
         raise RuntimeError("neg: a boolean tensor has no negative; use ~ or logical_not()")
-    return Neg.apply(input)  # type: ignore[no-any-return]
+    return Neg.apply(input)
 
 
 def positive(input: Tensor) -> Tensor:
@@ -415,7 +415,7 @@ def exp(input: Tensor) -> Tensor:
         >>> tinycnn.exp(tinycnn.tensor([0.0, 1.0]))
         tensor([1.0000, 2.7183])
     """
-    return Exp.apply(floating("exp", input))  # type: ignore[no-any-return]
+    return Exp.apply(floating("exp", input))
 
 
 @op(_any_sign, analytic=True)
@@ -427,7 +427,7 @@ def expm1(input: Tensor) -> Tensor:
         >>> tinycnn.expm1(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 1.7183])
     """
-    return Expm1.apply(floating("expm1", input))  # type: ignore[no-any-return]
+    return Expm1.apply(floating("expm1", input))
 
 
 @op(_only_positive, analytic=True)
@@ -439,7 +439,7 @@ def log(input: Tensor) -> Tensor:
         >>> tinycnn.log(tinycnn.tensor([1.0, 10.0]))
         tensor([0.0000, 2.3026])
     """
-    return Log.apply(floating("log", input))  # type: ignore[no-any-return]
+    return Log.apply(floating("log", input))
 
 
 @op(_only_positive, analytic=True)
@@ -451,7 +451,7 @@ def log2(input: Tensor) -> Tensor:
         >>> tinycnn.log2(tinycnn.tensor([1.0, 3.0]))
         tensor([0.0000, 1.5850])
     """
-    return Log2.apply(floating("log2", input))  # type: ignore[no-any-return]
+    return Log2.apply(floating("log2", input))
 
 
 @op(_only_positive, analytic=True)
@@ -463,7 +463,7 @@ def log10(input: Tensor) -> Tensor:
         >>> tinycnn.log10(tinycnn.tensor([1.0, 2.0]))
         tensor([0.0000, 0.3010])
     """
-    return Log10.apply(floating("log10", input))  # type: ignore[no-any-return]
+    return Log10.apply(floating("log10", input))
 
 
 @op(_only_positive, analytic=True)
@@ -475,7 +475,7 @@ def log1p(input: Tensor) -> Tensor:
         >>> tinycnn.log1p(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 0.6931])
     """
-    return Log1p.apply(floating("log1p", input))  # type: ignore[no-any-return]
+    return Log1p.apply(floating("log1p", input))
 
 
 @op(_only_positive, analytic=True)
@@ -487,7 +487,7 @@ def sqrt(input: Tensor) -> Tensor:
         >>> tinycnn.sqrt(tinycnn.tensor([4.0, 9.0]))
         tensor([2., 3.])
     """
-    return Sqrt.apply(floating("sqrt", input))  # type: ignore[no-any-return]
+    return Sqrt.apply(floating("sqrt", input))
 
 
 @op(_only_positive, analytic=True)
@@ -499,7 +499,7 @@ def rsqrt(input: Tensor) -> Tensor:
         >>> tinycnn.rsqrt(tinycnn.tensor([4.0, 16.0]))
         tensor([0.5000, 0.2500])
     """
-    return Rsqrt.apply(floating("rsqrt", input))  # type: ignore[no-any-return]
+    return Rsqrt.apply(floating("rsqrt", input))
 
 
 @op(_any_sign, analytic=True)
@@ -513,7 +513,7 @@ def square(input: Tensor) -> Tensor:
     """
     if expect_tensor("square", input).array.dtype.kind == "b":
         return input * 1
-    return Square.apply(input)  # type: ignore[no-any-return]
+    return Square.apply(input)
 
 
 @op(_only_positive, analytic=True)
@@ -525,7 +525,7 @@ def reciprocal(input: Tensor) -> Tensor:
         >>> tinycnn.reciprocal(tinycnn.tensor([2, 4]))
         tensor([0.5000, 0.2500])
     """
-    return Reciprocal.apply(floating("reciprocal", input))  # type: ignore[no-any-return]
+    return Reciprocal.apply(floating("reciprocal", input))
 
 
 @op(
@@ -540,7 +540,7 @@ def abs(input: Tensor) -> Tensor:
         >>> tinycnn.abs(tinycnn.tensor([-1.5, 2.0]))
         tensor([1.5000, 2.0000])
     """
-    return Abs.apply(expect_tensor("abs", input))  # type: ignore[no-any-return]
+    return Abs.apply(expect_tensor("abs", input))
 
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart())])
@@ -553,8 +553,8 @@ def sign(input: Tensor) -> Tensor:
         tensor([-1.,  0.,  1.])
     """
     if expect_tensor("sign", input).array.dtype.kind == "b":
-        return Step.apply(input, "copy")  # type: ignore[no-any-return]
-    return Step.apply(input, "sign")  # type: ignore[no-any-return]
+        return Step.apply(input, "copy")
+    return Step.apply(input, "sign")
 
 
 @op(_any_sign, analytic=True)
@@ -566,7 +566,7 @@ def sin(input: Tensor) -> Tensor:
         >>> tinycnn.sin(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 0.8415])
     """
-    return Sin.apply(floating("sin", input))  # type: ignore[no-any-return]
+    return Sin.apply(floating("sin", input))
 
 
 @op(_any_sign, analytic=True)
@@ -578,7 +578,7 @@ def cos(input: Tensor) -> Tensor:
         >>> tinycnn.cos(tinycnn.tensor([0.0, 1.0]))
         tensor([1.0000, 0.5403])
     """
-    return Cos.apply(floating("cos", input))  # type: ignore[no-any-return]
+    return Cos.apply(floating("cos", input))
 
 
 @op(_inside_one, analytic=True)
@@ -590,7 +590,7 @@ def tan(input: Tensor) -> Tensor:
         >>> tinycnn.tan(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 1.5574])
     """
-    return Tan.apply(floating("tan", input))  # type: ignore[no-any-return]
+    return Tan.apply(floating("tan", input))
 
 
 @op(_inside_one, analytic=True, method=("asin", "arcsin"))
@@ -602,7 +602,7 @@ def asin(input: Tensor) -> Tensor:
         >>> tinycnn.asin(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 1.5708])
     """
-    return Asin.apply(floating("asin", input))  # type: ignore[no-any-return]
+    return Asin.apply(floating("asin", input))
 
 
 @op(_inside_one, analytic=True, method=("acos", "arccos"))
@@ -614,7 +614,7 @@ def acos(input: Tensor) -> Tensor:
         >>> tinycnn.acos(tinycnn.tensor([1.0, 0.0]))
         tensor([0.0000, 1.5708])
     """
-    return Acos.apply(floating("acos", input))  # type: ignore[no-any-return]
+    return Acos.apply(floating("acos", input))
 
 
 @op(_any_sign, analytic=True, method=("atan", "arctan"))
@@ -626,7 +626,7 @@ def atan(input: Tensor) -> Tensor:
         >>> tinycnn.atan(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 0.7854])
     """
-    return Atan.apply(floating("atan", input))  # type: ignore[no-any-return]
+    return Atan.apply(floating("atan", input))
 
 
 @op(
@@ -648,7 +648,7 @@ def atan2(input: Tensor, other: Tensor) -> Tensor:
         tensor([ 0.7854, -2.3562])
     """
     a, b = operands("atan2", floating("atan2", input), floating("atan2", other))
-    return Atan2.apply(a, b)  # type: ignore[no-any-return]
+    return Atan2.apply(a, b)
 
 
 @op(_any_sign, analytic=True)
@@ -660,7 +660,7 @@ def sinh(input: Tensor) -> Tensor:
         >>> tinycnn.sinh(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 1.1752])
     """
-    return Sinh.apply(floating("sinh", input))  # type: ignore[no-any-return]
+    return Sinh.apply(floating("sinh", input))
 
 
 @op(_any_sign, analytic=True)
@@ -672,7 +672,7 @@ def cosh(input: Tensor) -> Tensor:
         >>> tinycnn.cosh(tinycnn.tensor([0.0, 1.0]))
         tensor([1.0000, 1.5431])
     """
-    return Cosh.apply(floating("cosh", input))  # type: ignore[no-any-return]
+    return Cosh.apply(floating("cosh", input))
 
 
 @op(_any_sign, analytic=True)
@@ -684,7 +684,7 @@ def erf(input: Tensor) -> Tensor:
         >>> tinycnn.erf(tinycnn.tensor([0.0, 1.0]))
         tensor([0.0000, 0.8427])
     """
-    return Erf.apply(floating("erf", input))  # type: ignore[no-any-return]
+    return Erf.apply(floating("erf", input))
 
 
 def _to_whole(name: str, input: Tensor, function: str) -> Tensor:
@@ -692,7 +692,7 @@ def _to_whole(name: str, input: Tensor, function: str) -> Tensor:
     if expect_tensor(name, input).array.dtype.kind == "b":
         raise RuntimeError(f"{name}: a boolean tensor has nothing to round")
     is_whole = input.array.dtype.kind in "iu"
-    return Step.apply(input, "copy" if is_whole else function)  # type: ignore[no-any-return]
+    return Step.apply(input, "copy" if is_whole else function)
 
 
 @op(_off_the_jumps)
@@ -760,7 +760,7 @@ def isnan(input: Tensor) -> Tensor:
         >>> tinycnn.isnan(tinycnn.tensor([1.0, float("nan")]))
         tensor([False,  True])
     """
-    return Predicate.apply(expect_tensor("isnan", input), "isnan")  # type: ignore[no-any-return]
+    return Predicate.apply(expect_tensor("isnan", input), "isnan")
 
 
 @op(_any_sign, differentiable=False)
@@ -772,7 +772,7 @@ def isinf(input: Tensor) -> Tensor:
         >>> tinycnn.isinf(tinycnn.tensor([1.0, float("-inf")]))
         tensor([False,  True])
     """
-    return Predicate.apply(expect_tensor("isinf", input), "isinf")  # type: ignore[no-any-return]
+    return Predicate.apply(expect_tensor("isinf", input), "isinf")
 
 
 @op(_any_sign, differentiable=False)
@@ -784,7 +784,7 @@ def isfinite(input: Tensor) -> Tensor:
         >>> tinycnn.isfinite(tinycnn.tensor([1.0, float("inf")]))
         tensor([ True, False])
     """
-    return Predicate.apply(expect_tensor("isfinite", input), "isfinite")  # type: ignore[no-any-return]
+    return Predicate.apply(expect_tensor("isfinite", input), "isfinite")
 
 
 @op(_any_sign)
@@ -802,7 +802,7 @@ def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neg
     """
     kind = expect_tensor("nan_to_num", input).array.dtype
     if kind.kind in "biu":
-        return Step.apply(input, "copy")  # type: ignore[no-any-return]
+        return Step.apply(input, "copy")
     limits = input.backend.finfo(kind)
     highest = float(limits.max) if posinf is None else posinf
     lowest = float(limits.min) if neginf is None else neginf

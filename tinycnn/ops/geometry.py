@@ -68,9 +68,7 @@ def window_count(size: int, kernel: int, stride: int, pads: int, dilation: int =
     return (size + pads - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def pool_size(
-    op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-) -> Pair:
+def pool_size(op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Pair:
     """The output size (P, Q) of a pooling.
 
     With ceil_mode a last, partial window counts too, if it starts inside the image or its left padding.
@@ -81,7 +79,9 @@ def pool_size(
     counts = []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
         if 2 * p > k:
-            raise ValueError(f"{op}: padding must be at most half of kernel_size, got padding {padding}, kernel {kernel}")
+            raise ValueError(
+                f"{op}: padding must be at most half of kernel_size, got padding {padding}, kernel {kernel}"
+            )
         free = n + 2 * p - d * (k - 1) - 1
         count = (-(-free // s) if ceil_mode else free // s) + 1
         if ceil_mode and (count - 1) * s >= n + p:

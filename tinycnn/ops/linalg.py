@@ -120,12 +120,12 @@ def _matmul(name: str, a: Tensor, b: Tensor) -> Tensor:
     check_broadcast(name, left[:-2], right[:-2])
     if len(right) <= 2 and len(left) != 2:  # one product, whatever the number of leading dimensions
         matrix = b if len(right) == 2 else b.unsqueeze(1)
-        return MatMul.apply(_rows(a), matrix).reshape(left[:-1] + right[1:])  # type: ignore[no-any-return]
+        return MatMul.apply(_rows(a), matrix).reshape(left[:-1] + right[1:])
     if len(right) == 1:
-        return MatMul.apply(a, b.unsqueeze(1)).squeeze(-1)  # type: ignore[no-any-return]
+        return MatMul.apply(a, b.unsqueeze(1)).squeeze(-1)
     if len(left) == 1:
-        return MatMul.apply(a.unsqueeze(0), b).squeeze(-2)  # type: ignore[no-any-return]
-    return MatMul.apply(a, b)  # type: ignore[no-any-return]
+        return MatMul.apply(a.unsqueeze(0), b).squeeze(-2)
+    return MatMul.apply(a, b)
 
 
 @op(lambda make: [make.sample(make(2, 3), make(3, 4))], analytic=True)
@@ -253,7 +253,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         _check("linear", input, bias)
         if bias.array.shape != wanted[:1]:
             raise RuntimeError(f"linear: bias has shape {bias.array.shape}, weight {wanted} wants ({wanted[0]},)")
-    return Linear.apply(input, weight, bias)  # type: ignore[no-any-return]
+    return Linear.apply(input, weight, bias)
 
 
 def _reflected_matmul(self: Tensor, other: Any) -> Tensor:

@@ -5,8 +5,6 @@ All take `reduction`: "mean" (the default), "sum", or "none" for a loss an eleme
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..autograd import Tensor
 from .activation import log_softmax, logsigmoid
 from .arithmetic import where
@@ -34,7 +32,7 @@ def _reduce(name: str, loss: Tensor, reduction: str) -> Tensor:
     _check_reduction(name, reduction)
     if reduction == "none":
         return loss
-    return loss.mean() if reduction == "mean" else loss.sum()  # type: ignore[no-any-return]
+    return loss.mean() if reduction == "mean" else loss.sum()
 
 
 def _check_same_shape(name: str, input: Tensor, target: Tensor) -> None:
@@ -49,8 +47,8 @@ def _classes_last(name: str, x: Tensor) -> Tensor:
     if x.array.ndim == 0:
         raise ValueError(f"{name}: input must be (C,), (N, C) or (N, C, d1, ...), got a single number")
     if x.array.ndim <= 2:
-        return x.reshape(-1, x.array.shape[-1])  # type: ignore[no-any-return]
-    return x.movedim(1, -1).reshape(-1, x.array.shape[1])  # type: ignore[no-any-return]
+        return x.reshape(-1, x.array.shape[-1])
+    return x.movedim(1, -1).reshape(-1, x.array.shape[1])
 
 
 def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> None:
@@ -73,7 +71,7 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
 def _picked(
     logp: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """For (elements, C) and (elements,): -logp[target], each element's weight (None: all 1), and the labels made safe."""
+    """For (elements, C) and (elements,): -logp[target], each element's weight (None: all 1), and labels made safe."""
     kept = target != ignore_index
     labels = target
     weights: Tensor | None = None
@@ -92,10 +90,10 @@ def _weighted(name: str, loss: Tensor, weights: Tensor | None, target: Tensor, r
     if weights is not None:
         loss = where(weights == 0, 0.0, loss * weights)
     if reduction == "none":
-        return loss.reshape(target.array.shape)  # type: ignore[no-any-return]
+        return loss.reshape(target.array.shape)
     if reduction == "sum":
-        return loss.sum()  # type: ignore[no-any-return]
-    return loss.mean() if weights is None else loss.sum() / weights.sum()  # type: ignore[no-any-return]
+        return loss.sum()
+    return loss.mean() if weights is None else loss.sum() / weights.sum()
 
 
 def _class_samples(make: Make) -> list[Sample]:

@@ -109,9 +109,9 @@ def batch_norm(
 
     y = (x - mean) / sqrt(var + eps) * weight + bias
 
-    In training, mean and the biased variance are the batch's own, over all dimensions but C, and the running statistics,
-    if given, move in place: running = (1 - momentum) * running + momentum * batch (with the unbiased variance). In
-    evaluation they are the running ones. Ioffe, Szegedy 2015, algorithms 1 and 2.
+    In training, mean and the biased variance are the batch's own, over all dimensions but C, and the running
+    statistics, if given, move in place: running = (1 - momentum) * running + momentum * batch (with the unbiased
+    variance). In evaluation they are the running ones. Ioffe, Szegedy 2015, algorithms 1 and 2.
 
     Args:
         input: (N, C), (N, C, L) or (N, C, H, W).
@@ -150,11 +150,13 @@ def batch_norm(
     else:
         count = x.array.size // shape[1] if shape[1] else 0
         if count <= 1:
-            raise ValueError(f"batch_norm: expected more than 1 value per channel when training, got input of shape {shape}")
+            raise ValueError(
+                f"batch_norm: expected more than 1 value per channel when training, got input of shape {shape}"
+            )
         y, mean, var = BatchNorm.apply(x, weight, bias, eps)
         _move(running_mean, mean, momentum)
         _move(running_var, var * (count / (count - 1)), momentum)
-    return y if len(shape) == 4 else y.reshape(shape)  # type: ignore[no-any-return]
+    return y if len(shape) == 4 else y.reshape(shape)
 
 
 def _move(running: Tensor | None, batch: Tensor, momentum: float) -> None:
@@ -233,7 +235,7 @@ def layer_norm(
             raise ValueError(f"layer_norm: {name} has shape {t.array.shape}, normalized_shape is {shape}")
     y = Standardize.apply(input, tuple(range(input.array.ndim - len(shape), input.array.ndim)), eps)
     y = y if weight is None else y * weight
-    return y if bias is None else y + bias  # type: ignore[no-any-return]
+    return y if bias is None else y + bias
 
 
 @op(
@@ -283,7 +285,7 @@ def group_norm(
     y = Standardize.apply(grouped, tuple(range(2, len(shape) + 1)), eps).reshape(shape)
     per_channel = (1, shape[1], *(1,) * (len(shape) - 2))
     y = y if weight is None else y * weight.reshape(per_channel)
-    return y if bias is None else y + bias.reshape(per_channel)  # type: ignore[no-any-return]
+    return y if bias is None else y + bias.reshape(per_channel)
 
 
 @op(
@@ -325,7 +327,9 @@ def instance_norm(
                  [-1.0000,  1.0000]]])
     """
     if running_mean is not None or running_var is not None or not use_input_stats:
-        raise NotImplementedError("instance_norm: running_mean, running_var and use_input_stats=False are not supported")
+        raise NotImplementedError(
+            "instance_norm: running_mean, running_var and use_input_stats=False are not supported"
+        )
     shape = input.array.shape
     if len(shape) < 3 or input.array.size <= shape[0] * shape[1]:
         raise ValueError(f"instance_norm: expected (N, C, ...) with more than 1 value a channel, got shape {shape}")
@@ -342,7 +346,8 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
 
     y[c] = x[c] / (k + alpha / size * sum of x[c']^2 over the `size` channels c' around c)^beta
 
-    Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2012), section 3.3.
+    Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2012), section
+    3.3.
 
     Args:
         input: (N, C, ...), at least three dimensions.
@@ -364,7 +369,9 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     """
     check_floating("local_response_norm", input=input)
     if input.array.ndim < 3:
-        raise ValueError(f"local_response_norm: input must be (N, C, ...) of 3 dimensions or more, got {input.array.shape}")
+        raise ValueError(
+            f"local_response_norm: input must be (N, C, ...) of 3 dimensions or more, got {input.array.shape}"
+        )
     if size < 1:
         raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
     channels = input.array.shape[1]

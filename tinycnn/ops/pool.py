@@ -106,9 +106,7 @@ class AvgPool2dBackward(Op):
         return AvgPool2d.apply(c, *ctx.geometry, ctx.saved_tensors[0]), None, None, None, None, None
 
 
-def _window(
-    name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1
-) -> tuple[Pair, Pair, Pair, Pair]:
+def _window(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1) -> tuple[Pair, Pair, Pair, Pair]:
     """kernel, stride, padding and dilation, checked; the stride is the kernel's size unless given."""
     kernel = pair(name, "kernel_size", kernel_size, 1)
     steps = kernel if stride is None or stride == () else pair(name, "stride", stride, 1)
@@ -267,13 +265,11 @@ def avg_pool2d(
     out_size = pool_size("avg_pool2d", size, kernel, steps, pads, gaps, ceil_mode)
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
-    rows, columns = (
-        _counted(out_size[i], size[i], kernel[i], steps[i], pads[i], count_include_pad) for i in (0, 1)
-    )
+    rows, columns = (_counted(out_size[i], size[i], kernel[i], steps[i], pads[i], count_include_pad) for i in (0, 1))
     counts = [[float(divisor_override or r * c) for c in columns] for r in rows]
     divisor = wrap(x.backend.asarray(counts, dtype=x.array.real.dtype), x.backend)
     y = AvgPool2d.apply(x, kernel, steps, pads, divisor)
-    return y.squeeze(0) if single else y  # type: ignore[no-any-return]
+    return y.squeeze(0) if single else y
 
 
 def _counted(windows: int, size: int, kernel: int, stride: int, pad: int, include_pad: bool) -> list[int]:
@@ -390,7 +386,7 @@ def max_unpool2d(
     if index.array.size and not (0 <= int(index.array.min()) and int(index.array.max()) < size[0] * size[1]):
         raise IndexError(f"max_unpool2d: an index lies outside the output of {size[0]} x {size[1]} pixels")
     y = ScatterPlane.apply(x, index, size)
-    return y.squeeze(0) if single else y  # type: ignore[no-any-return]
+    return y.squeeze(0) if single else y
 
 
 def _corner_indices(make: Make) -> Tensor:

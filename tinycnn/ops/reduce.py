@@ -92,12 +92,12 @@ def with_ones(x: Tensor, shape: tuple[int, ...], axes: Axes) -> Tensor:
     """A reduced tensor with its dimensions put back, of size 1; it may have them already."""
     if x.array.ndim == len(shape):
         return x
-    return x.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))  # type: ignore[no-any-return]
+    return x.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
 def spread(g: Tensor, shape: tuple[int, ...], axes: Axes) -> Tensor:
     """A reduced tensor repeated over what was reduced: the gradient of a sum."""
-    return Expand.apply(with_ones(g, shape, axes), shape)  # type: ignore[no-any-return]
+    return Expand.apply(with_ones(g, shape, axes), shape)
 
 
 class Sum(Op):
@@ -285,7 +285,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
         (tensor(10.), tensor([4., 6.]))
     """
     x = _as_kind("sum", input, dtype)
-    return Sum.apply(x, axes_of("sum", dim, x.array.ndim), keepdim)  # type: ignore[no-any-return]
+    return Sum.apply(x, axes_of("sum", dim, x.array.ndim), keepdim)
 
 
 @op(_any_dim, linear=True)
@@ -309,7 +309,7 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     """
     x = _as_kind("mean", input, dtype)
     _check_floating("mean", x)
-    return Mean.apply(x, axes_of("mean", dim, x.array.ndim), keepdim)  # type: ignore[no-any-return]
+    return Mean.apply(x, axes_of("mean", dim, x.array.ndim), keepdim)
 
 
 def _as_kind(name: str, input: Tensor, dtype: Any) -> Tensor:
@@ -375,7 +375,7 @@ def var(
         tensor(1.2500)
     """
     axes, taken = _spread_arguments("var", input, dim, unbiased, correction)
-    return Var.apply(input, axes, keepdim, taken)  # type: ignore[no-any-return]
+    return Var.apply(input, axes, keepdim, taken)
 
 
 @op(_spread_samples, analytic=True)
@@ -487,7 +487,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
         x = x * 1  # not a view of input
     ones = tuple(1 if dim is None or i == axis else n for i, n in enumerate(shape))
     wanted = ones if keepdim else () if dim is None else shape[:axis] + shape[axis + 1 :]
-    return x.reshape(wanted)  # type: ignore[no-any-return]
+    return x.reshape(wanted)
 
 
 @op(_any_dim_no_ties)
@@ -535,7 +535,7 @@ def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
 def _extreme(name: str, function: str, input: Tensor, dim: Any, keepdim: bool) -> Tensor:
     axes = axes_of(name, dim, expect_tensor(name, input).array.ndim)
     _check_not_empty(name, input, axes, dim in (None, ()))
-    return Extreme.apply(input, axes, keepdim, function)  # type: ignore[no-any-return]
+    return Extreme.apply(input, axes, keepdim, function)
 
 
 def _check_not_empty(name: str, x: Tensor, axes: Axes, over_all: bool) -> None:
@@ -689,7 +689,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
         tensor(100.6931)
     """
     x = floating("logsumexp", input)
-    return LogSumExp.apply(x, axes_of("logsumexp", dim, x.array.ndim), keepdim)  # type: ignore[no-any-return]
+    return LogSumExp.apply(x, axes_of("logsumexp", dim, x.array.ndim), keepdim)
 
 
 @op(lambda make: [make.sample(make(2, 3), 1), make.sample(make(3, 2), dim=-2), make.sample(make(), 0)], linear=True)
@@ -755,9 +755,9 @@ def norm(
     if math.isinf(degree):
         return _extreme("norm", "max" if degree > 0 else "min", size, axes, keepdim)
     if degree == 0:
-        return Sum.apply(cast(x != 0, x.dtype), axes, keepdim)  # type: ignore[no-any-return]
+        return Sum.apply(cast(x != 0, x.dtype), axes, keepdim)
     if degree == 1:
-        return Sum.apply(size, axes, keepdim)  # type: ignore[no-any-return]
+        return Sum.apply(size, axes, keepdim)
     return _root(Sum.apply(size**degree, axes, keepdim), degree)
 
 
@@ -788,7 +788,7 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """
     ndim = expect_tensor("all", input).array.ndim
     axes = () if dim == () else axes_of("all", dim, ndim)
-    return Holds.apply(input, axes, keepdim, "all")  # type: ignore[no-any-return]
+    return Holds.apply(input, axes, keepdim, "all")
 
 
 @op(_truth, differentiable=False)
@@ -810,7 +810,7 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """
     ndim = expect_tensor("any", input).array.ndim
     axes = () if dim == () else axes_of("any", dim, ndim)
-    return Holds.apply(input, axes, keepdim, "any")  # type: ignore[no-any-return]
+    return Holds.apply(input, axes, keepdim, "any")
 
 
 @op(
@@ -833,4 +833,4 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
         tensor([1, 2])
     """
     axes = axes_of("count_nonzero", dim, expect_tensor("count_nonzero", input).array.ndim)
-    return Sum.apply(input != 0, axes, False)  # type: ignore[no-any-return]
+    return Sum.apply(input != 0, axes, False)
