@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -688,6 +691,36 @@ def test_kernels_run_in_several_threads_at_once() -> None:
 
 
 @needs_numba
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_computes_too() -> None:
+    """As a data loader's worker would, from a process that has started its threads."""
+    import multiprocessing
+
+    x = random(np.random.default_rng(0), (300, 400))
+    expected = float(fast("relu", x).sum())
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_sum_of_relu, (x,)) == expected
+
+
+def _sum_of_relu(x: Array) -> float:
+    return float(fast("relu", x).sum())
+
+
+@needs_numba
+@pytest.mark.parametrize("layer", ["workqueue", "omp"])
+def test_every_threading_layer_bears_several_callers(layer: str) -> None:
+    """What is taken where OpenMP is missing ends the process at a second caller; the launcher lets in one at a time."""
+    script = (
+        "from concurrent.futures import ThreadPoolExecutor\nimport numpy as np\nfrom tinycnn.kernels import cpu\n"
+        "x = np.ones((300, 400))\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    assert all(y.sum() == x.size for y in pool.map(lambda _: cpu.KERNELS['relu'](x), range(200)))\n"
+    )
+    run_python(script, NUMBA_THREADING_LAYER_PRIORITY=" ".join([layer, *{"workqueue", "omp", "tbb"} - {layer}]))
+
+
+@needs_numba
 def test_number_of_threads() -> None:
     most = cpu.get_num_threads()
     cpu.set_num_threads(1)
@@ -698,13 +731,17 @@ def test_number_of_threads() -> None:
             cpu.set_num_threads(n)
 
 
+def run_python(script: str, **environment: str) -> str:
+    """What a new Python process prints."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
 @needs_numba
 def test_on_compile_tells_what_is_compiled_and_the_disk_remembers(tmp_path: Any) -> None:
     """In two new processes with an empty cache folder: the first compiles, the second only loads."""
-    import os
-    import subprocess
-    import sys
-
     script = (
         "from tinycnn.kernels import cpu\nimport numpy as np\n"
         "names = []\n"
@@ -712,12 +749,8 @@ def test_on_compile_tells_what_is_compiled_and_the_disk_remembers(tmp_path: Any)
         "    cpu.KERNELS['relu'](np.ones(3, np.float32))\n"
         "print(names)"
     )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     for expected in ("['relu']", "[]"):
-        run = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-        )
-        assert run.stdout.strip() == expected
+        assert run_python(script, NUMBA_CACHE_DIR=str(tmp_path)) == expected
 
 
 @needs_numba

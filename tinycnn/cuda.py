@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .backend import cuda as backend_cuda
-from .backend import cuda_status, get_backend
+from .backend import cuda as backend_cuda, cuda_status, get_backend
 
 __all__ = ["device_count", "get_device_name", "is_available", "synchronize"]
 

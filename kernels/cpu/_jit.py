@@ -13,6 +13,7 @@ in another order.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FunctionType
@@ -43,6 +44,23 @@ _WORTH_THREADS = 1 << 16  # simple operations; less than this is done before the
 _functions: set[FunctionType] = set()  # all that were made kernels
 
 
+class _Launch:
+    """When threads may be started: by one caller at a time, for they use all cores anyway and Numba's `workqueue` layer
+    bears no second one; and never in a forked process, where GNU's OpenMP would end the process."""
+
+    lock = threading.Lock()
+    allowed = True
+
+    @classmethod
+    def after_fork(cls) -> None:
+        cls.allowed = False
+        cls.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Launch.after_fork)
+
+
 class Kernel:
     """A compiled function: `k(work, *args)`, where work is about the number of simple operations that it will do."""
 
@@ -62,11 +80,13 @@ class Kernel:
     def __call__(self, work: int, *args: Any) -> None:
         if Kernel.run_both:
             self._serial(*args)
-            self._parallel(*args)
-        elif work < _WORTH_THREADS or numba.get_num_threads() == 1:
+            with _Launch.lock:
+                self._parallel(*args)
+        elif work < _WORTH_THREADS or not _Launch.allowed or numba.get_num_threads() == 1:
             self._serial(*args)
         else:
-            self._parallel(*args)
+            with _Launch.lock:
+                self._parallel(*args)
 
 
 def kernel(function: Callable[..., None]) -> Kernel:

@@ -34,7 +34,7 @@ Func = Callable[..., Any]
 _TINY_STEP = 1e-20  # of the complex step: its square vanishes beside any float64
 _LEVELS = 12  # how often the step is halved at most
 _ORDERS = 5  # how many columns the extrapolation has
-_DEFAULTS = {"richardson": (1e-8, 1e-10), "complex": (1e-9, 1e-12)}  # rtol, atol
+_DEFAULTS = {"richardson": (1e-9, 1e-11), "complex": (1e-9, 1e-12)}  # rtol, atol
 
 
 class GradcheckError(RuntimeError):
@@ -163,8 +163,8 @@ def gradcheck(
             but if none does, all slopes must be zero. If it is random, it has to seed its generator itself.
         inputs: float64 tensors; those that require a gradient are checked. Others, and other things, are passed on.
         eps: the first, largest step of the Richardson method; it is halved until the extrapolation settles.
-        rtol: the error allowed, against the greatest slope of the same input: 1e-8, or 1e-9 for the complex step.
-        atol: the error allowed in addition, for gradients that are zero: 1e-10, or 1e-12 for the complex step.
+        rtol: the error allowed, against the greatest slope of the same input, 1e-9.
+        atol: the error allowed in addition, for gradients that are zero: 1e-11, or 1e-12 for the complex step.
         raise_exception: raise if the check fails; otherwise return False.
         nondet_tol: how far two runs on the same inputs may differ.
         fast_mode: use random directions whatever the size of the inputs.

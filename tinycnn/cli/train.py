@@ -19,8 +19,7 @@ from typing import Any, NoReturn
 import typer
 
 import tinycnn
-from tinycnn import backend, data, models, nn, optim
-from tinycnn import train as training
+from tinycnn import backend, data, models, nn, optim, train as training
 
 from .console import FAILED, INTERRUPTED, fail, make_console
 from .progress import ShowProgress

@@ -7,8 +7,7 @@ from typing import Any
 from ..autograd import Tensor
 from ..ops import empty
 from ..ops.geometry import Pair, pair
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
 

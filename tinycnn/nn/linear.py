@@ -6,8 +6,7 @@ from typing import Any
 
 from ..autograd import Tensor
 from ..ops import empty
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
 

@@ -13,8 +13,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..autograd import Function, RemovableHandle, Size, Tensor, is_grad_enabled, no_grad
 from ..backend import device as Device  # noqa: N812
-from ..backend.dtypes import as_dtype, float16, float32, float64
-from ..backend.dtypes import dtype as DType  # noqa: N812
+from ..backend.dtypes import (
+    as_dtype,
+    dtype as DType,  # noqa: N812
+    float16,
+    float32,
+    float64,
+)
 from ..ops import tensor as make_tensor
 from .parameter import Parameter, is_uninitialized
 

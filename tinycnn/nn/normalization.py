@@ -7,8 +7,7 @@ from typing import Any
 from ..autograd import Tensor, no_grad
 from ..backend.dtypes import int64
 from ..ops import empty, ones, tensor, zeros
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
 

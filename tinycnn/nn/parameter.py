@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..autograd import Tensor
 from ..autograd.tensor import _fill
-from ..backend import device as Device  # noqa: N812
-from ..backend import device_of, get_backend
-from ..backend.dtypes import as_dtype, get_default_dtype
-from ..backend.dtypes import dtype as DType  # noqa: N812
+from ..backend import (
+    device as Device,  # noqa: N812
+    device_of,
+    get_backend,
+)
+from ..backend.dtypes import (
+    as_dtype,
+    dtype as DType,  # noqa: N812
+    get_default_dtype,
+)
 from ..ops import empty
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..autograd import Op, Tensor
 from ..backend.dtypes import bool_, complex64, dtype, from_numpy_dtype, get_default_dtype, int64, promote_types
-from .registry import op
+from .registry import add_method, op
 
 __all__ = ["expand", "expand_as", "result_type"]
 
@@ -201,3 +201,6 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """input expanded to the shape of other."""
     return expand(input, *other.array.shape)
+
+
+add_method("expand_as", expand_as)

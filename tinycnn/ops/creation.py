@@ -14,14 +14,19 @@ from ..backend import (
     Backend,
     RandomSource,
     active_random_sources,
+    device as Device,  # noqa: N812
     device_of,
     get_backend,
     random_seed,
     seed_random_sources,
 )
-from ..backend import device as Device  # noqa: N812
-from ..backend.dtypes import as_dtype, from_numpy_dtype, get_default_dtype, int64
-from ..backend.dtypes import dtype as DType  # noqa: N812
+from ..backend.dtypes import (
+    as_dtype,
+    dtype as DType,  # noqa: N812
+    from_numpy_dtype,
+    get_default_dtype,
+    int64,
+)
 from ..backend.layout import copy_as, lies_as, memory_format, preserve_format
 from .broadcast import check_broadcast, scalar_of
 from .registry import add_method

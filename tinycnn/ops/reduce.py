@@ -14,12 +14,14 @@ import operator
 from typing import Any, NamedTuple
 
 from ..autograd import Op, Tensor
-from ..backend.dtypes import as_dtype, int64
-from ..backend.dtypes import dtype as DType  # noqa: N812
+from ..backend.dtypes import (
+    as_dtype,
+    dtype as DType,  # noqa: N812
+    int64,
+)
 from .arithmetic import maximum, minimum, where
 from .broadcast import WIDER, Expand, add_up, cast
-from .elementwise import abs as absolute
-from .elementwise import expect_tensor, floating, sqrt
+from .elementwise import abs as absolute, expect_tensor, floating, sqrt
 from .registry import Make, Sample, op
 
 __all__ = [

@@ -23,7 +23,13 @@ _RECIPES = {
     # The paper's tanh: the sigmoids of the notes' form need thousands of steps to leave the plateau they start on, and
     # 1,437 images do not give that many in a minute.
     ("lenet", "digits"): Recipe(
-        epochs=15, batch_size=32, lr=0.05, momentum=0.9, init="xavier", options={"activation": "tanh"}
+        epochs=15,
+        batch_size=32,
+        lr=0.05,
+        momentum=0.9,
+        weight_decay=1e-3,
+        init="xavier",
+        options={"activation": "tanh"},
     ),
     # "Dive into Deep Learning", section 7.6.2, in its settings of 256 and 0.9.
     ("lenet", "fashion-mnist"): Recipe(epochs=10, batch_size=256, lr=0.9, momentum=0.0, init="xavier"),
