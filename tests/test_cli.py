@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -140,6 +141,7 @@ WRONG = {
     "train --speed 3": "No such option: --speed",
     "train --out file/below": "cannot make the folder file/below: Not a directory",
     "gradcheck": "name operations or networks, or say --all",
+    "gradcheck exp --kernels quick": "unknown kernel set 'quick'",
     "gradcheck multiply": "no operation is called 'multiply'",
     "frobnicate": "No such command 'frobnicate'",
 }
@@ -199,7 +201,7 @@ def test_gradcheck_of_ops() -> None:
     assert [line.split()[0] for line in lines[1:4]] == ["exp", "softmax", "argmax"]
     assert lines[1].endswith(" ok")
     assert lines[3].endswith("no gradient")
-    assert lines[-1] == "3 checked, all gradients right"
+    assert lines[-1] == "3 checked, all right"
     assert all(len(line) <= 80 for line in lines)
 
 
@@ -231,6 +233,22 @@ def test_gradcheck_finds_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> No
     assert "WRONG" in result.stdout
     assert "wrong, sample 0:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 checked, 1 checks failed"
+
+
+def test_gradcheck_of_all_and_of_what_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinycnn.ops import registry
+
+    def crashes(*xs: tinycnn.Tensor) -> tinycnn.Tensor:
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr(registry, "_ops", {name: registry.get_op(name) for name in ("dropout", "cat", "argmax", "sort")})
+    registry.op(lambda make: [make.sample(make(3))], method=False)(crashes)
+    result = run("gradcheck", "--all")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:6]] == ["argmax", "cat", "crashes", "dropout", "sort"]
+    assert [line.split()[-1] for line in lines[1:6]] == ["gradient", "ok", "WRONG", "ok", "ok"]
+    assert "ZeroDivisionError: no luck" in result.stdout
 
 
 def test_a_real_run_writes_plain_lines(tmp_path: pathlib.Path) -> None:
@@ -277,6 +295,44 @@ def test_an_interrupt_that_cannot_wait(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert result.exit_code == 130
     assert result.stderr == "tinycnn: interrupted after 0 steps; nothing was trained, nothing is saved\n"
     assert not (tmp_path / "runs" / "lenet").exists()
+
+
+def test_an_interrupt_lets_the_step_finish(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    step = train.Trainer.train_step
+
+    def interrupted(self: train.Trainer, X: Any, y: Any) -> Any:
+        if self.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, X, y)
+
+    monkeypatch.setattr(train.Trainer, "train_step", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    result = run(*QUICK)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert result.exit_code == 130
+    assert result.stderr == "tinycnn: interrupted after 3 steps; the checkpoint is in runs/lenet\n"
+    names = sorted(p.name for p in (tmp_path / "runs" / "lenet").iterdir())
+    assert names == ["checkpoint.safetensors", "run.json"]  # no epoch is done: there is nothing to log or to draw
+
+
+def test_without_matplotlib_the_rest_is_saved(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
+    result = run(*QUICK, "--epochs", "1")
+    assert result.exit_code == 0
+    assert result.stderr == "no curves: matplotlib is not installed (pip install matplotlib)\n"
+    assert not (tmp_path / "runs" / "lenet" / "curves.png").exists()
+    assert (tmp_path / "runs" / "lenet" / "checkpoint.safetensors").exists()
+
+
+def test_the_entry_point(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from tinycnn import cli
+
+    monkeypatch.setattr(sys, "argv", ["tinycnn", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert not caught.value.code
+    assert capsys.readouterr().out == f"tinycnn {tinycnn.__version__}\n"
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,6 +215,22 @@ def test_fast_conv2d_in_every_layout(geometry: tuple[Any, ...], dtype: Any) -> N
 
 
 @needs_numba
+@pytest.mark.parametrize("way", [True, False], ids=["planes", "windows"])
+@each_geometry
+def test_both_ways_of_fast_conv2d(geometry: tuple[Any, ...], way: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which way a convolution takes is a matter of speed alone."""
+    from tinycnn.kernels.cpu import planes
+
+    monkeypatch.setattr(planes, "suits", lambda *_: way)
+    x, w, bias, g = conv_arrays(geometry)
+    window = geometry[2:]
+    terms = x.size + w.size
+    check("conv2d", x, w, bias, *window, terms=terms, layouts=("planes", "channels-last"))
+    check("conv2d_input_grad", g, w, x.shape, *window, terms=terms, layouts=("planes", "channels-last"))
+    check("conv2d_weight_grad", g, x, w.shape, *window, terms=terms, layouts=("planes", "channels-last"))
+
+
+@needs_numba
 @pytest.mark.parametrize("dtype", DTYPES)
 @each_geometry
 def test_fast_windows(geometry: tuple[Any, ...], dtype: Any) -> None:

@@ -258,6 +258,13 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: pathlib.Path, monkey
     assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
 
 
+def test_a_name_that_the_optimiser_needs(tmp_path: pathlib.Path) -> None:
+    net = nn.Module()
+    net.register_buffer("optimizer/0", tinycnn.zeros(1))
+    with pytest.raises(ValueError, match="'optimizer/0' is taken by the optimiser's state"):
+        train.save_checkpoint(tmp_path / "c.safetensors", net)
+
+
 def test_what_is_no_checkpoint(tmp_path: pathlib.Path) -> None:
     from safetensors.numpy import save_file
 

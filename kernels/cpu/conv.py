@@ -291,7 +291,7 @@ def conv2d_weight_grad(
     if _is_product((r, s), stride, origin, (h, width), (p, q)):
         inputs = pixels.reshape(n * h * width, groups, count)
         gw = np.stack([values[:, i].T @ inputs[:, i] for i in range(groups)])
-    elif groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q)):
+    elif groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q), planes.MOST_PAIRS_WEIGHT_GRAD):
         gw = planes.weight_grad(gradient, pixels, (r, s), origin, dilation)
     else:
         gw = np.zeros((groups, k // groups, length), g.dtype)

@@ -23,10 +23,14 @@ from .layout import Pair, contiguous
 _MOST_JOBS = 64
 
 
-def suits(channels: int, out_channels: int, size: Pair) -> bool:
+MOST_PAIRS = 96  # of an input and an output channel: with more, a matrix product is faster
+MOST_PAIRS_WEIGHT_GRAD = 256  # here a matrix product has an awkward shape
+
+
+def suits(channels: int, out_channels: int, size: Pair, most_pairs: int = MOST_PAIRS) -> bool:
     """Whether this is faster than a matrix product: few channels, planes that fill vectors but not the whole cache."""
     pixels = size[0] * size[1]
-    return channels * out_channels <= 256 and 64 <= pixels and (channels + out_channels) * pixels <= 1 << 17
+    return channels * out_channels <= most_pairs and pixels >= 64 and (channels + out_channels) * pixels <= 1 << 17
 
 
 def _distances(channels: int, kernel_size: Pair, dilation: Pair, plane: Pair) -> Array:

@@ -3,12 +3,14 @@
 Max-pooling walks over the taps of a window and compares whole pixels, all channels at once. Average pooling is
 separable: rows are added first, as long lines of W*C numbers, then columns, which costs R + S additions instead of
 R*S. Its gradient runs the same two steps backwards and in the other order; each line of the result gathers what belongs
-to it, so no two threads ever write to the same place.
+to it, so no two threads ever write to the same place. Indices in the inner loops are unsigned, for the reason given in
+`conv.py`.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy import uint64
 
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous
@@ -20,14 +22,15 @@ _SPLIT = 32  # channels of one job, where images alone would be too few
 def _max_pool(
     x: Array, y: Array, where: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, width: int
 ) -> None:
-    """x (N, H, W*C) -> y, where (N*P, Q, C); `width` is W."""
-    height, channels = x.shape[1], y.shape[2]
+    """x (N, H, W*C) -> y, where (N*P, Q*C); `width` is W."""
+    height, channels = x.shape[1], x.shape[2] // width
     rows = y.shape[0] // x.shape[0]
     for job in prange(y.shape[0]):
         n = job // rows
         p = job - n * rows
-        for q in range(y.shape[1]):
-            best, place = y[job, q], where[job, q]
+        best, place = y[job], where[job]
+        for q in range(y.shape[1] // channels):
+            to = uint64(q * channels)
             found = False
             for r in range(kernel_size[0]):
                 h = p * stride[0] + r * dilation[0] - padding[0]
@@ -37,22 +40,23 @@ def _max_pool(
                     w = q * stride[1] + s * dilation[1] - padding[1]
                     if w < 0 or w >= width:
                         continue
-                    pixel = x[n, h, w * channels : (w + 1) * channels]
+                    line, at = x[n, h], uint64(w * channels)
                     here = h * width + w
                     if found:
-                        for c in range(channels):
-                            v = pixel[c]
-                            better = (v > best[c]) | ((v != v) & (best[c] == best[c]))  # v != v: a NaN
-                            best[c] = v if better else best[c]
-                            place[c] = here if better else place[c]
+                        for c in range(uint64(channels)):
+                            v, b = line[at + c], best[to + c]
+                            better = (v > b) | ((v != v) & (b == b))  # v != v: a NaN
+                            best[to + c] = v if better else b
+                            place[to + c] = here if better else place[to + c]
                     else:
                         found = True
-                        for c in range(channels):
-                            best[c] = pixel[c]
-                            place[c] = here
+                        for c in range(uint64(channels)):
+                            best[to + c] = line[at + c]
+                            place[to + c] = here
             if not found:  # the window sees nothing but padding
-                best[:] = -np.inf
-                place[:] = -1
+                for c in range(uint64(channels)):
+                    best[to + c] = -np.inf
+                    place[to + c] = -1
 
 
 def max_pool2d(
@@ -64,7 +68,7 @@ def max_pool2d(
     y, where = np.empty((n, p, q, c), x.dtype), np.empty((n, p, q, c), np.int64)
     if y.size:
         lines = pixels.reshape(n, h, w * c)
-        flat = y.reshape(n * p, q, c), where.reshape(n * p, q, c)
+        flat = y.reshape(n * p, q * c), where.reshape(n * p, q * c)
         work = y.size * 2 * kernel_size[0] * kernel_size[1]
         _max_pool(work, lines, *flat, kernel_size, stride, padding, dilation, w)
     return channels_first(y), channels_first(where)
@@ -195,17 +199,18 @@ def _avg_pool(
                 source = x[n, h]
                 for i in range(source.size):
                     line[i] += source[i]
+        target = y[job]
+        target[:] = 0
         for q in range(columns):
-            target = y[job, q * channels : (q + 1) * channels]
-            target[:] = 0
+            to, share = uint64(q * channels), divisor[p, q]
             for s in range(kernel_size[1]):
                 w = q * stride[1] + s - padding[1]
                 if 0 <= w < width:
-                    part = line[w * channels : (w + 1) * channels]
-                    for c in range(target.size):
-                        target[c] += part[c]
-            for c in range(target.size):
-                target[c] /= divisor[p, q]
+                    at = uint64(w * channels)
+                    for c in range(uint64(channels)):
+                        target[to + c] += line[at + c]
+            for c in range(uint64(channels)):
+                target[to + c] /= share
 
 
 def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:
@@ -237,18 +242,19 @@ def _avg_pool_backward(
         for r in range(kernel_size[0]):
             p = (h + padding[0] - r) // stride[0]
             if p * stride[0] == h + padding[0] - r and 0 <= p < rows:
+                source = g[n, p]
                 for q in range(columns):
-                    source, total = g[n, p, q * channels : (q + 1) * channels], line[q * channels : (q + 1) * channels]
-                    for c in range(total.size):
-                        total[c] += source[c] / divisor[p, q]
+                    at, share = uint64(q * channels), divisor[p, q]
+                    for c in range(uint64(channels)):
+                        line[at + c] += source[at + c] / share
         for q in range(columns):
-            total = line[q * channels : (q + 1) * channels]
+            at = uint64(q * channels)
             for s in range(kernel_size[1]):
                 w = q * stride[1] + s - padding[1]
                 if 0 <= w < width:
-                    part = target[w * channels : (w + 1) * channels]
-                    for c in range(total.size):
-                        part[c] += total[c]
+                    to = uint64(w * channels)
+                    for c in range(uint64(channels)):
+                        target[to + c] += line[at + c]
 
 
 def avg_pool2d_backward(g: Array, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:

@@ -51,8 +51,7 @@ def run(names: list[str], every_op: bool, second: bool, kernels: str | None, see
             )
     for title, report in wrong:
         console.print(f"\n{title}:\n{report}", markup=False)
-    what = "gradient" if len(tasks) == 1 else "gradients"
-    console.print(f"\n{len(tasks)} checked, " + (f"{len(wrong)} checks failed" if wrong else f"all {what} right"))
+    console.print(f"\n{len(tasks)} checked, " + (f"{len(wrong)} checks failed" if wrong else "all right"))
     if wrong:
         raise SystemExit(FAILED)
 

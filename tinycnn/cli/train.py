@@ -61,8 +61,8 @@ def run(request: Request) -> None:
         f"with {backend.get_kernels()} kernels"
     )
     console.print(
-        f"{_count(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, SGD with lr {recipe.lr:g}, momentum {recipe.momentum:g}, "
-        f"weight decay {recipe.weight_decay:g}"
+        f"{_count(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, SGD with lr {recipe.lr:g}, "
+        f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}"
     )
 
     progress = ShowProgress(console)
