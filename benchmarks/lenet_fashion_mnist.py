@@ -77,8 +77,8 @@ def run_tinycnn(args: argparse.Namespace, seed: int, folder: pathlib.Path) -> di
     training, test = data.load("fashion-mnist", args.data_dir)
     tinycnn.manual_seed(seed)
     net = train.initialize(models.lenet(), "xavier")
-    source = backend.get_backend("cpu").new_random(seed)
-    orders = [np.asarray(source.permutation(len(training))) for _ in range(args.epochs)]
+    source = tinycnn.Generator().manual_seed(seed)
+    orders = [tinycnn.randperm(len(training), generator=source).numpy() for _ in range(args.epochs)]
     np.savez(folder / "start.npz", *orders, **{name: t.numpy() for name, t in net.state_dict().items()})
     trainer = train.Trainer(net, optim.SGD(net.parameters(), lr=LR), nn.CrossEntropyLoss())
     result = new_result(f"tinycnn {tinycnn.__version__}, {backend.get_kernels()} kernels")

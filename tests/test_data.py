@@ -28,7 +28,7 @@ class Squares(data.Dataset[tuple[int, float]]):
 
 
 def source(seed: int) -> Any:
-    return tinycnn.backend.get_backend("cpu").new_random(seed)
+    return tinycnn.Generator().manual_seed(seed)
 
 
 # ---- datasets -------------------------------------------------------------------------------------------------------

@@ -606,11 +606,14 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     x, g = (random(rng, (4, 16, 32, 32), dtype) for _ in range(2))
     w, depthwise = random(rng, (16, 16, 3, 3), dtype), random(rng, (16, 1, 3, 3), dtype)
     pads = ((1, 1), (1, 1))
-    for weights, groups in ((w, 1), (depthwise, 16)):
-        yield "conv2d", (x, weights, random(rng, (16,), dtype), ONES, pads, ONES, groups)
-        yield "conv2d_input_grad", (g, weights, x.shape, ONES, pads, ONES, groups)
-        yield "conv2d_input_grad", (g[:, :, ::2, ::2], weights, x.shape, (2, 2), pads, ONES, groups)
-        yield "conv2d_weight_grad", (g, x, weights.shape, ONES, pads, ONES, groups)
+    few = w[:4]
+    for weights, groups in ((w, 1), (few, 1), (depthwise, 16)):
+        k = weights.shape[0]
+        yield "conv2d", (x, weights, random(rng, (k,), dtype), ONES, pads, ONES, groups)
+        yield "conv2d_input_grad", (g[:, :k], weights, x.shape, ONES, pads, ONES, groups)
+        yield "conv2d_input_grad", (g[:, :k, ::2, ::2], weights, x.shape, (2, 2), pads, ONES, groups)
+        yield "conv2d_weight_grad", (g[:, :k], x, weights.shape, ONES, pads, ONES, groups)
+        yield "conv2d_weight_grad", (g[:, :k, ::2, ::2], x, weights.shape, (2, 2), pads, ONES, groups)
     window = (3, 3), ONES, pads, ONES
     yield "im2col", (x, *window)
     yield "col2im", (plain("im2col", x, *window), x.shape, *window)
@@ -770,8 +773,18 @@ def test_on_compile_tells_what_is_compiled_and_the_disk_remembers(tmp_path: Any)
 
 
 @needs_numba
-def test_warm_up_runs_every_kernel() -> None:
-    cpu.warm_up(["float32"])
+def test_warm_up_compiles_every_kernel() -> None:
+    script = (
+        "from tinycnn.kernels import cpu\n"
+        "from tinycnn.kernels.cpu import _jit, conv, elementwise, layout, norm, planes, pool, softmax\n"
+        "cpu.warm_up()\n"
+        "for module in (conv, elementwise, layout, norm, planes, pool, softmax):\n"
+        "    for name, kernel in vars(module).items():\n"
+        "        if isinstance(kernel, _jit.Kernel):\n"
+        "            for compiled in (kernel._serial, kernel._parallel):\n"
+        "                assert len(compiled.signatures) == 1, (name, compiled.signatures)\n"
+    )
+    run_python(script)
 
 
 def test_unknown_cuda_source() -> None:

@@ -19,7 +19,7 @@ def small(n: int = 512) -> data.Subset:
 
 
 def loader(dataset: data.Dataset[Any], seed: int = 0, batch_size: int = 32) -> data.DataLoader:
-    generator = tinycnn.backend.get_backend("cpu").new_random(seed)
+    generator = tinycnn.Generator().manual_seed(seed)
     return data.DataLoader(dataset, batch_size, shuffle=True, generator=generator)
 
 

@@ -29,7 +29,7 @@ _ONE, _TWO, _NO_PADS = (1, 1), (2, 2), ((0, 0), (0, 0))
 
 
 def _convolutions(x: Array) -> None:
-    """x (2, 4, 4, 4): dense and depthwise, the gradient of the input at stride 1 and above."""
+    """Few channels as planes at stride 1, as windows at stride 2; depthwise."""
     for groups in (1, 4):
         w = np.ones((4, 4 // groups, 2, 2), x.dtype)
         for stride in (_ONE, _TWO):
@@ -43,11 +43,12 @@ def _convolutions(x: Array) -> None:
 
 def _pools(x: Array) -> None:
     pool = _TWO, _TWO, (0, 0)
-    divisor = np.full((2, 2), 4, x.dtype)
-    y, where = max_pool2d(x, *pool, _ONE, (2, 2))
-    gather_plane(scatter_plane(y, where, (4, 4)), where)
+    size, out_size = (10, 10), (5, 5)
+    divisor = np.full(out_size, 4, x.dtype)
+    y, where = max_pool2d(x, *pool, _ONE, out_size)
+    gather_plane(scatter_plane(y, where, size), where)
     adaptive_max_pool2d(x, (2, 2))
-    avg_pool2d_backward(avg_pool2d(x, *pool, divisor), (4, 4), *pool, divisor)
+    avg_pool2d_backward(avg_pool2d(x, *pool, divisor), size, *pool, divisor)
 
 
 def _norms(x: Array) -> None:
@@ -74,6 +75,6 @@ def _steps(x: Array) -> None:
 
 def run_all(dtype: np.dtype[Any]) -> None:
     """Run every kernel once on arrays of this dtype."""
-    x = np.linspace(-1, 1, 128, dtype=dtype).reshape(2, 4, 4, 4)
+    x = np.linspace(-1, 1, 400, dtype=dtype).reshape(1, 4, 10, 10)
     for group in (_convolutions, _pools, _norms, _activations, _steps):
         group(x)  # an image in planes, which is first copied to channels-last

@@ -70,7 +70,7 @@ def run(request: Request) -> None:
     log = training.JsonLines(folder / "log.jsonl")
     trainer = training.Trainer(network, optimizer, device=device, callbacks=[progress, log])
     # The order of the data has a generator of its own, so that it is the same for every network.
-    order = backend.get_backend("cpu").new_random(request.seed)
+    order = tinycnn.Generator().manual_seed(request.seed)
     train_loader = data.DataLoader(train_data, recipe.batch_size, shuffle=True, generator=order)
     test_loader = data.DataLoader(test_data, max(recipe.batch_size, 256))
 

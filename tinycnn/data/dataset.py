@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ..autograd import Tensor, wrap
-from ..backend import RandomSource, get_backend
+from ..backend import get_backend
+from ..backend.generator import Generator, random_source
 
 _T = TypeVar("_T", covariant=True)
 
@@ -156,7 +157,7 @@ class Subset(Dataset[Any]):
 
 
 def random_split(
-    dataset: Dataset[Any], lengths: Sequence[int | float], generator: RandomSource | None = None
+    dataset: Dataset[Any], lengths: Sequence[int | float], generator: Generator | None = None
 ) -> list[Subset]:
     """Deal a dataset out into random subsets that do not overlap.
 
@@ -187,7 +188,7 @@ def random_split(
         counts = [int(size) for size in sizes]
     if sum(counts) != n or (counts != sizes and not any(isinstance(size, float) for size in sizes)):
         raise ValueError(f"random_split: lengths {sizes} sum neither to 1 nor to the dataset's length {n}")
-    order = (generator or get_backend("cpu").random).permutation(n)
+    order = random_source(get_backend("cpu"), generator).permutation(n)
     ends = np.cumsum(counts)
     host = np.asarray(order)
     return [Subset(dataset, host[end - count : end]) for end, count in zip(ends, counts, strict=True)]  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, wrap
-from ..backend import RandomSource, get_backend
+from ..backend import get_backend
+from ..backend.generator import Generator, random_source
 from .dataset import Dataset
 
 
@@ -23,8 +24,8 @@ class DataLoader:
         sampler: numbers of samples in the order to take them, instead of shuffle.
         drop_last: leave the last batch out if it is smaller.
         collate_fn: makes a batch of a list of samples; by default `default_collate`.
-        generator: where the order comes from, as `tinycnn.backend.get_backend("cpu").new_random(seed)` makes one; by
-            default the CPU's source, which `manual_seed` sets.
+        generator: where the order comes from, a `tinycnn.Generator` of the CPU; by default the CPU's own random
+            numbers, which `manual_seed` starts.
 
     Raises:
         ValueError: if batch_size is not positive, or both shuffle and sampler are given.
@@ -44,7 +45,7 @@ class DataLoader:
         sampler: Iterable[int] | None = None,
         drop_last: bool = False,
         collate_fn: Callable[[list[Any]], Any] | None = None,
-        generator: RandomSource | None = None,
+        generator: Generator | None = None,
     ) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"DataLoader: batch_size must be an integer of 1 or more, got {batch_size!r}")
@@ -69,8 +70,7 @@ class DataLoader:
         if self.sampler is not None:
             return np.fromiter((int(i) for i in self.sampler), np.int64)
         if self.shuffle:
-            source = self.generator or get_backend("cpu").random
-            return np.asarray(source.permutation(len(self.dataset)))
+            return np.asarray(random_source(get_backend("cpu"), self.generator).permutation(len(self.dataset)))
         return np.arange(len(self.dataset))
 
     def __iter__(self) -> Iterator[Any]:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import math
 import operator
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Tensor, wrap
 from ..autograd.tensor import as_array
-from ..backend import (
-    Backend,
-    RandomSource,
-    active_random_sources,
-    device as Device,  # noqa: N812
-    device_of,
-    get_backend,
-    random_seed,
-    seed_random_sources,
-)
+from ..backend import Backend, get_backend
 from ..backend.dtypes import (
     as_dtype,
     dtype as DType,  # noqa: N812
     from_numpy_dtype,
     get_default_dtype,
     int64,
+)
+from ..backend.generator import (
+    Generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    random_source,
+    seed,
+    set_rng_state,
 )
 from ..backend.layout import copy_as, lies_as, memory_format, preserve_format
 from .broadcast import check_broadcast, scalar_of
@@ -138,9 +137,7 @@ def asarray(
         out = as_tensor(obj, dtype, device)
         source = getattr(obj, "array", obj)
         kind: Any = out.backend.array_type
-        shared = isinstance(source, kind) and (
-            source.size == 0 or out.backend.may_share_memory(source, out.array)
-        )
+        shared = isinstance(source, kind) and (source.size == 0 or out.backend.may_share_memory(source, out.array))
         if copy is False and not shared:
             raise ValueError(f"asarray: copy=False, but {type(obj).__name__} cannot be a tensor so without a copy")
         out = out.detach() if isinstance(obj, Tensor) and requires_grad and not out.requires_grad else out
@@ -208,11 +205,12 @@ def _kind(dtype: Any) -> DType:
     return get_default_dtype() if dtype is None else as_dtype(dtype)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros.
 
     Args:
-        size: the shape, as numbers or as one tuple.
+        sizes: the shape, as numbers or as one tuple.
+        size: the shape, by name.
         dtype: the default dtype if not given.
 
     Raises:
@@ -225,10 +223,10 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
                 [0., 0., 0.]])
     """
     backend = get_backend(device)
-    return _made(backend.zeros(_size("zeros", size), _kind(dtype).numpy), backend, requires_grad)
+    return _made(backend.zeros(_size("zeros", sizes, size), _kind(dtype).numpy), backend, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones; arguments as of `zeros`.
 
     Example:
@@ -237,10 +235,10 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
         tensor([1, 1])
     """
     backend = get_backend(device)
-    return _made(backend.ones(_size("ones", size), _kind(dtype).numpy), backend, requires_grad)
+    return _made(backend.ones(_size("ones", sizes, size), _kind(dtype).numpy), backend, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of whatever its memory held before; arguments as of `zeros`.
 
     Example:
@@ -249,12 +247,10 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
         tinycnn.Size([2, 3])
     """
     backend = get_backend(device)
-    return _made(backend.empty(_size("empty", size), _kind(dtype).numpy), backend, requires_grad)
+    return _made(backend.empty(_size("empty", sizes, size), _kind(dtype).numpy), backend, requires_grad)
 
 
-def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of that shape with one value everywhere, whose dtype it has by default.
 
     Example:
@@ -403,9 +399,7 @@ def linspace(
     return _made(array.astype(_kind(dtype).numpy), backend, requires_grad)
 
 
-def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A matrix (n, m), square by default, with ones on the diagonal and zeros elsewhere.
 
     Example:
@@ -420,9 +414,7 @@ def eye(
 
 
 def _new(function: str) -> Any:
-    def method(
-        self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
-    ) -> Tensor:
+    def method(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         backend = self.backend if device is None else get_backend(device)
         kind = self.array.dtype if dtype is None else as_dtype(dtype).numpy
         return _made(getattr(backend, function)(_size(f"new_{function}", size), dtype=kind), backend, requires_grad)
@@ -457,127 +449,6 @@ add_method("new_tensor", _new_tensor)
 # ---- random numbers --------------------------------------------------------------------------------------------------
 
 
-def _checked_seed(name: str, seed: Any) -> int:
-    number = operator.index(seed)
-    if not -(2**63) <= number < 2**64:
-        raise ValueError(f"{name}: the seed must lie in [-2^63, 2^64), got {number}")
-    return number % 2**64
-
-
-class Generator:
-    """A stream of random numbers of its own, for the `generator` argument of random functions.
-
-    Example:
-        >>> import tinycnn
-        >>> a = tinycnn.rand(2, generator=tinycnn.Generator().manual_seed(0))
-        >>> b = tinycnn.rand(2, generator=tinycnn.Generator().manual_seed(0))
-        >>> (a == b).all()
-        tensor(True)
-    """
-
-    def __init__(self, device: Any = "cpu") -> None:
-        self._backend = get_backend(device)
-        self.source: RandomSource = self._backend.new_random(None)
-        self._seed = 0
-        self.seed()
-
-    @property
-    def device(self) -> Device:
-        """Where it draws."""
-        return device_of(self._backend)
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start anew from a seed; returns the generator."""
-        self._seed = _checked_seed("manual_seed", seed)
-        self.source.seed(self._seed)
-        return self
-
-    def seed(self) -> int:
-        """Start anew from a seed nobody can foresee; returns it."""
-        return self.manual_seed(_fresh_seed()).initial_seed()
-
-    def initial_seed(self) -> int:
-        """The seed it started from."""
-        return self._seed
-
-    def get_state(self) -> dict[str, Any]:
-        """The state, of things that JSON can hold."""
-        return {"seed": self._seed, "source": self.source.get_state()}
-
-    def set_state(self, state: dict[str, Any]) -> Generator:
-        """Go on from a state that `get_state` gave; returns the generator."""
-        self._seed = state["seed"]
-        self.source.set_state(state["source"])
-        return self
-
-
-def _fresh_seed() -> int:
-    return int.from_bytes(os.urandom(8), "big") >> 1
-
-
-def manual_seed(seed: int) -> None:
-    """Start the random numbers of every device anew from a seed, also of devices that come into use later.
-
-    Raises:
-        ValueError: if the seed does not fit 64 bits.
-
-    Example:
-        >>> import tinycnn
-        >>> tinycnn.manual_seed(0)
-        >>> a = tinycnn.rand(3)
-        >>> tinycnn.manual_seed(0)
-        >>> (a == tinycnn.rand(3)).all()
-        tensor(True)
-    """
-    seed_random_sources(_checked_seed("manual_seed", seed))
-
-
-def seed() -> int:
-    """Start the random numbers of every device anew from a seed nobody can foresee; returns it."""
-    manual_seed(_fresh_seed())
-    return random_seed()
-
-
-def initial_seed() -> int:
-    """The seed that the random numbers of every device started from."""
-    return random_seed()
-
-
-def get_rng_state() -> dict[str, Any]:
-    """The state of the random numbers of every device in use, of things that JSON can hold.
-
-    Example:
-        >>> import tinycnn
-        >>> state = tinycnn.get_rng_state()
-        >>> a = tinycnn.rand(3)
-        >>> tinycnn.set_rng_state(state)
-        >>> (a == tinycnn.rand(3)).all()
-        tensor(True)
-    """
-    return {where: source.get_state() for where, source in active_random_sources().items()}
-
-
-def set_rng_state(new_state: dict[str, Any]) -> None:
-    """Go on from a state that `get_rng_state` gave; devices that it does not name, or that are not in use, stay."""
-    sources = active_random_sources()
-    for where, state in new_state.items():
-        if where in sources:
-            sources[where].set_state(state)
-
-
-def random_source(backend: Backend, generator: Generator | None) -> RandomSource:
-    """Where to draw random numbers for a backend.
-
-    Raises:
-        RuntimeError: if the generator belongs to another device.
-    """
-    if generator is None:
-        return backend.random
-    if generator.device != device_of(backend):
-        raise RuntimeError(f"generator: expected one for {device_of(backend)}, got one for {generator.device}")
-    return generator.source
-
-
 def random_array(
     distribution: str, backend: Backend, shape: tuple[int, ...], kind: DType, generator: Generator | None
 ) -> Any:
@@ -594,7 +465,8 @@ def random_array(
 
 
 def rand(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
@@ -608,12 +480,13 @@ def rand(
         tinycnn.Size([2, 3])
     """
     backend = get_backend(device)
-    array = random_array("uniform", backend, _size("rand", size), _kind(dtype), generator)
+    array = random_array("uniform", backend, _size("rand", sizes, size), _kind(dtype), generator)
     return _made(array, backend, requires_grad)
 
 
 def randn(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
@@ -627,7 +500,7 @@ def randn(
         tinycnn.Size([2, 3])
     """
     backend = get_backend(device)
-    array = random_array("normal", backend, _size("randn", size), _kind(dtype), generator)
+    array = random_array("normal", backend, _size("randn", sizes, size), _kind(dtype), generator)
     return _made(array, backend, requires_grad)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd import Tensor, is_grad_enabled, no_grad, wrap
+from ..backend.generator import random_source
 from .broadcast import check_broadcast, result_type, scalar_of
 from .convert import iinfo
-from .creation import random_array, random_source
+from .creation import random_array
 from .indexing import check_fits, value_for
 from .registry import add_method
 
