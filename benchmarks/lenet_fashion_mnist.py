@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--data-dir", default=os.environ.get("TINYCNN_DATA"))
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "results")
+    parser.add_argument("--note", default="", help="a sentence for the results, such as what else ran meanwhile")
     parser.add_argument("--worker", nargs=3, metavar=("ENGINE", "SEED", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if not args.data_dir:
@@ -174,6 +175,7 @@ def write(args: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": machine(),
         "threads": args.threads,
+        "note": args.note,
         "versions": {
             "python": platform.python_version(), "numpy": np.__version__, "numba": numba.__version__,
             **{run["engine"]: run["version"] for run in runs},
@@ -193,7 +195,7 @@ def write(args: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
         "",
         f"    {command}",
         "",
-        f"{facts['machine']}, {args.threads} threads each; " + ", ".join(
+        f"{facts['machine']}, {args.threads} {'thread' if args.threads == 1 else 'threads'} each; " + ", ".join(
             f"{v}" if k in ("tinycnn", "pytorch") else f"{k} {v}" for k, v in facts["versions"].items()  # type: ignore[attr-defined]
         ) + f"; {facts['date']}.",
         "",
@@ -204,7 +206,7 @@ def write(args: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
         cells = [f"{ours['test_accuracy'][-1]:.2%}", f"{theirs['test_accuracy'][-1]:.2%}"]
         cells += [f"{statistics.median(r['seconds']):.2f}" for r in (ours, theirs)]
         lines.append(f"| {ours['seed']} | " + " | ".join(cells) + " |")
-    lines += ["", "Seconds are the median over the epochs, training steps alone.", ""]
+    lines += ["", f"Seconds are the median over the epochs, training steps alone. {args.note}".rstrip(), ""]
     ours, theirs = by_seed[0]
     lines += [
         f"Every epoch of seed {ours['seed']}, tinycnn / PyTorch:",

@@ -37,6 +37,7 @@ LIBRARIES = {
     "numpy": {
         "backend",
         "kernels",
+        "autograd.conversion",  # reads nested lists
         "autograd.formatting",  # prints
         "autograd.gradcheck",  # measures on the host
         "autograd.tensor",  # numpy(), item() and the array protocols

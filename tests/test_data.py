@@ -192,6 +192,7 @@ def test_digits_agree_with_scikit_learn() -> None:
     np.testing.assert_array_equal(archive["labels"], published.target)
 
 
+@pytest.mark.parity
 def test_upscaling_is_pytorchs_bilinear() -> None:
     torch = pytest.importorskip("torch")
     from tinycnn.data.digits import upscaling_matrix

@@ -11,8 +11,6 @@ import pytest
 import tinycnn
 from tinycnn import optim
 
-torch = pytest.importorskip("torch", reason="needs PyTorch to compare with")
-
 OPTIONS = [
     {"momentum": m, "dampening": d, "weight_decay": w, "nesterov": n, "maximize": x}
     for m, d, w, n, x in itertools.product((0.0, 0.9), (0.0, 0.3), (0.0, 0.1), (False, True), (False, True))
@@ -24,9 +22,11 @@ def leaf(array: Any) -> tinycnn.Tensor:
     return tinycnn.tensor(array, requires_grad=True)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda o: ",".join(f"{k}={v}" for k, v in o.items() if v) or "plain")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sgd_is_pytorchs_over_20_steps(options: dict[str, Any], dtype: str, kernel_set: str) -> None:
+    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     starts = [rng.standard_normal(shape).astype(dtype) for shape in ((4, 3), (5,), ())]
     grads = [[rng.standard_normal(s.shape).astype(dtype) for s in starts] for _ in range(20)]

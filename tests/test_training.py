@@ -64,6 +64,7 @@ def test_the_same_seed_gives_the_same_bits(kernels: str) -> None:
     assert not any((x == y).all() for x, y in zip(a, c, strict=True))
 
 
+@pytest.mark.parity
 def test_the_step_is_pytorchs() -> None:
     """The same weights and batches give the same losses and weights as PyTorch, in float64."""
     torch = pytest.importorskip("torch")

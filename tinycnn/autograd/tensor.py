@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import Array, Backend, device, device_of, get_backend
 from ..backend.dtypes import (
-    as_dtype,
     dtype as DType,  # noqa: N812
     from_numpy_dtype,
     get_default_dtype,
@@ -24,7 +23,8 @@ from ..backend.layout import contiguous_format, lies_as, memory_format
 from . import function
 from .formatting import format_tensor
 from .function import Function, Node
-from .grad_mode import no_grad, state
+from .grad_mode import state
+from .view import View
 
 _hook_ids = itertools.count()
 
@@ -470,7 +470,7 @@ class Tensor:
         return _rebuild, (type(self), array, str(self.device), self.requires_grad, getattr(self, "__dict__", None))
 
     if TYPE_CHECKING:
-        # Attached by tinycnn.ops; tests/test_typing.py keeps this list and what is attached the same.
+        # Attached by tinycnn.ops; tests/test_typing.py keeps the operators here and those attached the same.
         @property
         def T(self) -> Tensor: ...  # noqa: N802
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
@@ -483,93 +483,41 @@ class Tensor:
         def __truediv__(self, other: Any) -> Tensor: ...
         def __rtruediv__(self, other: Any) -> Tensor: ...
         def __floordiv__(self, other: Any) -> Tensor: ...
+        def __rfloordiv__(self, other: Any) -> Tensor: ...
         def __mod__(self, other: Any) -> Tensor: ...
+        def __rmod__(self, other: Any) -> Tensor: ...
         def __pow__(self, other: Any) -> Tensor: ...
         def __rpow__(self, other: Any) -> Tensor: ...
         def __matmul__(self, other: Any) -> Tensor: ...
-        def __neg__(self) -> Tensor: ...
-        def __invert__(self) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
         def __and__(self, other: Any) -> Tensor: ...
+        def __rand__(self, other: Any) -> Tensor: ...
         def __or__(self, other: Any) -> Tensor: ...
+        def __ror__(self, other: Any) -> Tensor: ...
         def __xor__(self, other: Any) -> Tensor: ...
-        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
-        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __rxor__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __pos__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __iadd__(self, other: Any) -> Tensor: ...
+        def __isub__(self, other: Any) -> Tensor: ...
+        def __imul__(self, other: Any) -> Tensor: ...
+        def __itruediv__(self, other: Any) -> Tensor: ...
+        def __ifloordiv__(self, other: Any) -> Tensor: ...
+        def __imod__(self, other: Any) -> Tensor: ...
+        def __ipow__(self, other: Any) -> Tensor: ...
+        def __iand__(self, other: Any) -> Tensor: ...
+        def __ior__(self, other: Any) -> Tensor: ...
+        def __ixor__(self, other: Any) -> Tensor: ...
         def __lt__(self, other: Any) -> Tensor: ...
         def __le__(self, other: Any) -> Tensor: ...
         def __gt__(self, other: Any) -> Tensor: ...
         def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
-
-
-_Steps = tuple[tuple[type[Function], tuple[Any, ...]], ...]
-
-
-def _replay(steps: _Steps, tensor: Tensor) -> Tensor:
-    """The part of a tensor that these view operations, one after the other, lead to."""
-    for op, args in steps:
-        tensor = op.apply(tensor, *args)
-    return tensor
-
-
-class View:
-    """How a tensor that shares memory with another is computed from it, so that writing to either is seen by both.
-
-    After a recorded write to any tensor on that memory, the base has a new history; every other view looks, when it is
-    next used, whether the base's history is still the one it knows, and else computes its own anew.
-    """
-
-    __slots__ = ("base", "known", "steps")
-
-    def __init__(self, base: Tensor, steps: _Steps) -> None:
-        self.base, self.steps, self.known = base, steps, base._grad_fn
-
-    def refresh(self, view: Tensor) -> None:
-        """Give view the history that follows from its base's."""
-        if self.base._grad_fn is not self.known:
-            self.known = self.base._grad_fn
-            before, state.enabled = state.enabled, True
-            try:
-                again = _replay(self.steps, self.base)
-            finally:
-                state.enabled = before
-            view._grad_fn, view.output_nr, view.requires_grad = again._grad_fn, again.output_nr, again.requires_grad
-
-    def write_history(self, view: Tensor, new: Tensor) -> None:
-        """Record that view's part of the base is now new."""
-        base = self.base
-        out = WritePart.apply(base.detach() if not base.requires_grad else _same_history(base), new, self)
-        base._grad_fn, base.output_nr, base.requires_grad = out._grad_fn, out.output_nr, True
-        self.refresh(view)
-
-
-class WritePart(Function):
-    """The base after one of its parts was written: the part's gradient goes to what was written, the rest's on."""
-
-    @staticmethod
-    def forward(ctx: Any, base: Tensor, new: Tensor, view: View) -> Tensor:
-        ctx.steps = view.steps  # the steps alone: the base itself is not held
-        strides = base.array.strides
-        ctx.order = sorted(range(len(strides)), key=lambda i: -strides[i])
-        return wrap(base.array, base.backend)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        order, shape = ctx.order, g.array.shape
-        ones = g.backend.ones([shape[i] for i in order], g.array.dtype)
-        # They lie in memory as the base does, so that a part that was a view of it is one of them, too.
-        kept = wrap(ones.transpose([order.index(i) for i in range(len(order))]), g.backend)
-        with no_grad():
-            _replay(ctx.steps, kept).array[...] = 0
-        g_new = _replay(ctx.steps, g) if ctx.needs_input_grad[1] else None
-        return g * kept if ctx.needs_input_grad[0] else None, g_new, None
-
-
-def _same_history(tensor: Tensor) -> Tensor:
-    """Another tensor on the same memory with the same history: a node may keep it without keeping the original."""
-    out = wrap(tensor.array, tensor.backend)
-    out._grad_fn, out.output_nr, out.requires_grad = tensor._grad_fn, tensor.output_nr, tensor.requires_grad
-    return out
 
 
 def _fill(tensor: Tensor, array: Array, backend: Backend) -> None:
@@ -600,46 +548,6 @@ def _rebuild(kind: type[Tensor], array: np.ndarray, where: str, requires_grad: b
     if attributes:
         tensor.__dict__.update(attributes)
     return tensor
-
-
-def as_array(data: Any, dtype: Any, backend: Backend) -> Array:
-    """data (numbers, nested sequences, arrays, tensors) as a new array, in dtype or in the one that data implies.
-
-    Raises:
-        TypeError, ValueError: if data is no array: ragged lists, strings, objects.
-    """
-    wanted = None if dtype is None else as_dtype(dtype).numpy
-    if isinstance(data, Tensor):
-        array = data.array if data.backend is backend else backend.from_numpy(data.backend.to_numpy(data.array))
-        return array.astype(wanted or array.dtype, copy=True)
-    if isinstance(data, backend.array_type):
-        array = data
-    else:
-        try:
-            array = np.asarray(_without_tensors(data))
-        except ValueError as error:
-            raise ValueError(f"tensor: the data make no array, rows differ in length: {error}") from None
-        if wanted is None and not hasattr(data, "dtype") and array.dtype.kind in "fc":
-            complex_default = "complex64" if get_default_dtype().itemsize <= 4 else "complex128"
-            wanted = get_default_dtype().numpy if array.dtype.kind == "f" else np.dtype(complex_default)
-        array = backend.from_numpy(array)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"tensor: cannot hold elements of type {array.dtype}; numbers and booleans only")
-    as_dtype(wanted or array.dtype)
-    return array.astype(wanted or array.dtype, copy=True)
-
-
-def _without_tensors(data: Any) -> Any:
-    """Nested lists with tensors in them, as nested lists of arrays."""
-    if isinstance(data, Tensor):
-        return data.numpy(force=True)
-    if isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, list, tuple)) for x in data):
-        return [_without_tensors(x) for x in data]
-    return data
-
-
-def tensors_in(args: Sequence[Any]) -> list[Tensor]:
-    return [x for x in args if isinstance(x, Tensor)]
 
 
 function.bind_tensor(Tensor, wrap)

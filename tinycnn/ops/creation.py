@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Tensor, wrap
-from ..autograd.tensor import as_array
+from ..autograd.conversion import as_array
 from ..backend import Backend, get_backend
 from ..backend.dtypes import (
     as_dtype,

@@ -12,7 +12,7 @@ import operator
 from typing import Any, NamedTuple
 
 from ..autograd import Op, Tensor, is_grad_enabled, wrap
-from ..autograd.tensor import as_array
+from ..autograd.conversion import as_array
 from ..backend import Backend
 from .arithmetic import where
 from .broadcast import cast, scalar_of, sum_to
