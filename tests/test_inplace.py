@@ -69,9 +69,7 @@ def inputs(torch: Any) -> tuple[list[Tensor], list[Any]]:
 
 
 def zeros_for_none(gradients: Any, like: list[Any]) -> list[np.ndarray]:
-    return [
-        np.zeros(tuple(x.shape)) if g is None else g.detach().numpy() for g, x in zip(gradients, like, strict=True)
-    ]
+    return [np.zeros(tuple(x.shape)) if g is None else g.detach().numpy() for g, x in zip(gradients, like, strict=True)]
 
 
 @pytest.mark.parity
