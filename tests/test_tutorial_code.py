@@ -26,7 +26,8 @@ def test_a_kernel_learned_by_writing_to_its_data():
     for _ in range(60):
         loss = (conv(x) - y) ** 2
         conv.zero_grad()
-        loss.sum().backward()
+        loss = loss.sum()
+        loss.backward()
         conv.weight.data[:] -= 3e-2 * conv.weight.grad
     assert torch.allclose(conv.weight.data.reshape((1, 2)), torch.tensor([[1.0, -1.0]]), atol=0.02)
 
@@ -189,8 +190,7 @@ def test_autograd_chapter():
     x.grad.zero_()
     y = x * x
     u = y.detach()
-    z = u * x
-    z.sum().backward()
+    (u * x).sum().backward()
     assert bool((x.grad == u).all())
 
     def f(a):

@@ -13,7 +13,12 @@ Names and semantics are PyTorch's:
 
 from __future__ import annotations
 
+import os as _os
 import pathlib as _pathlib
+
+# OpenBLAS, behind NumPy's matrix products, lets its idle threads spin for a while, on the cores that the kernels' own
+# threads need: a training step took twice as long. It reads this when NumPy is first imported: let them sleep at once.
+_os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 __version__ = "0.1.0"
 

@@ -117,6 +117,21 @@ class CudaBackend(Backend):
     def new_random(self, seed: int | None) -> CudaRandom:
         return CudaRandom(self._xp, seed)
 
+    def add_at(self, target: Array, index: Any, value: Array) -> None:
+        # The hardware adds atomically in a few formats only; CuPy refuses the others.
+        kind = target.dtype
+        if kind.kind == "c":
+            for part in ("real", "imag"):
+                super().add_at(getattr(target, part), index, getattr(value, part))
+        elif kind.kind == "f" or kind.name in ("int32", "uint32", "uint64"):
+            super().add_at(target, index, value)
+        elif kind.name == "int64":  # in two's complement a sum has the same bits with a sign and without
+            super().add_at(target.view("uint64"), index, value.astype(kind).view("uint64"))
+        else:
+            wide = target.astype("int32")
+            super().add_at(wide, index, value.astype("int32"))
+            target[...] = wide.astype(kind)
+
     def from_numpy(self, array: np.ndarray) -> Array:
         return self._xp.asarray(array)
 

@@ -194,8 +194,8 @@ class use_kernels:  # noqa: N801 - reads as a function, and is a context manager
 
 
 def get_kernels() -> str:
-    """The kernel set in use: "fast" or "reference"."""
-    return base.kernel_mode()
+    """The kernel set that runs: "fast" or "reference", which is also what runs where there is no fast one."""
+    return base.kernel_mode() if get_backend().kernels.fast_kernels() else "reference"
 
 
 @contextmanager

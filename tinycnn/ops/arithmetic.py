@@ -7,6 +7,8 @@ broadcast (`sum_to`).
 from __future__ import annotations
 
 import builtins
+import cmath
+import math
 from typing import Any
 
 from ..autograd import Op, Tensor
@@ -113,7 +115,7 @@ class Pow(Op):
                 g_a = g * (b * a ** (b - 1)) if b else g * 0.0
         if ctx.needs_input_grad[1]:
             safe = where(a == 0, 1.0, a) if isinstance(a, Tensor) else (a or 1.0)
-            log = safe.log() if isinstance(safe, Tensor) else _log_of_number(g, safe)
+            log = safe.log() if isinstance(safe, Tensor) else _log_of_number(safe)
             g_b = sum_to(g * (a**b) * log, ctx.shapes[1])
         return g_a, g_b
 
@@ -201,8 +203,10 @@ def _saved(ctx: Any) -> tuple[Any, Any]:
     return a, b
 
 
-def _log_of_number(like: Tensor, x: float) -> Any:
-    return like.backend.log(x).item()
+def _log_of_number(x: complex) -> complex:
+    if isinstance(x, complex):
+        return cmath.log(x)
+    return math.log(x) if x > 0 else math.nan
 
 
 def _pairs(make: Make) -> list[Sample]:

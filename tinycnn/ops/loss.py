@@ -10,6 +10,7 @@ from .activation import log_softmax, logsigmoid
 from .arithmetic import where
 from .broadcast import cast
 from .geometry import check_floating
+from .indexing import Pick
 from .registry import Make, Sample, op
 
 __all__ = [
@@ -51,8 +52,11 @@ def _classes_last(name: str, x: Tensor) -> Tensor:
     return x.movedim(1, -1).reshape(-1, x.array.shape[1])
 
 
-def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> None:
-    """Raise unless target holds a class for every element of input."""
+def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> bool:
+    """Raise unless target holds a class, or ignore_index, for every element of input; returns whether any is ignored.
+
+    Both are told by one number: each number read from a GPU waits for all that the GPU has been asked to do.
+    """
     shape = input.array.shape
     classes = shape[0] if len(shape) == 1 else shape[1]
     wanted = () if len(shape) == 1 else (shape[0], *shape[2:])
@@ -63,25 +67,30 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
     if weight is not None and weight.array.shape != (classes,):
         raise ValueError(f"{name}: weight has shape {weight.array.shape}, input {shape} wants ({classes},)")
     labels = target.array
-    bad = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
-    if bad.any():
+    ignored = labels == ignore_index
+    bad = ((labels < 0) | (labels >= classes)) & ~ignored
+    found = int((ignored + 2 * bad).max()) if labels.size else 0
+    if found == 2:
         raise IndexError(f"{name}: target {int(labels[bad].ravel()[0])} is out of range for {classes} classes")
+    return found == 1
 
 
 def _picked(
-    logp: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """For (elements, C) and (elements,): -logp[target], each element's weight (None: all 1), and labels made safe."""
-    kept = target != ignore_index
+    logp: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, some_ignored: bool
+) -> tuple[Tensor, Tensor | None]:
+    """For (elements, C) and checked targets (elements,): -logp[target], and each element's weight (None: all 1)."""
     labels = target
     weights: Tensor | None = None
-    if not bool(kept.all()):
+    if some_ignored:
+        kept = target != ignore_index
         labels = where(kept, target, 0)
         weights = cast(kept, logp.dtype)
+    places = labels.array.astype("int64")
     if weight is not None:
-        each = weight.index_select(0, labels)
+        each = Pick.apply(weight, (places,), False)
         weights = each if weights is None else each * weights
-    return -logp.gather(1, labels.unsqueeze(1)).squeeze(1), weights, labels
+    rows = logp.backend.arange(places.size)
+    return -Pick.apply(logp, (rows, places), True), weights  # one element of each row: none is picked twice
 
 
 def _weighted(name: str, loss: Tensor, weights: Tensor | None, target: Tensor, reduction: str) -> Tensor:
@@ -139,8 +148,8 @@ def nll_loss(
         tensor(3.)
     """
     check_floating("nll_loss", input=input, weight=weight)
-    _check_classes("nll_loss", input, target, weight, ignore_index)
-    loss, weights, _ = _picked(_classes_last("nll_loss", input), target.reshape(-1), weight, ignore_index)
+    ignored = _check_classes("nll_loss", input, target, weight, ignore_index)
+    loss, weights = _picked(_classes_last("nll_loss", input), target.reshape(-1), weight, ignore_index, ignored)
     return _weighted("nll_loss", loss, weights, target, reduction)
 
 
@@ -195,9 +204,9 @@ def cross_entropy(
         raise TypeError(f"cross_entropy: target must be a Tensor, got {type(target).__name__}")
     if target.array.dtype.kind in "fc":
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
-    _check_classes("cross_entropy", input, target, weight, ignore_index)
+    ignored = _check_classes("cross_entropy", input, target, weight, ignore_index)
     logp = log_softmax(_classes_last("cross_entropy", input), 1)
-    loss, weights, _ = _picked(logp, target.reshape(-1), weight, ignore_index)
+    loss, weights = _picked(logp, target.reshape(-1), weight, ignore_index, ignored)
     if not label_smoothing:
         return _weighted("cross_entropy", loss, weights, target, reduction)
     hard = _weighted("cross_entropy", loss, weights, target, reduction)

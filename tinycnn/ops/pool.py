@@ -267,8 +267,12 @@ def avg_pool2d(
         raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
     rows, columns = (_counted(out_size[i], size[i], kernel[i], steps[i], pads[i], count_include_pad) for i in (0, 1))
     counts = [[float(divisor_override or r * c) for c in columns] for r in rows]
-    divisor = wrap(x.backend.asarray(counts, dtype=x.array.real.dtype), x.backend)
-    y = AvgPool2d.apply(x, kernel, steps, pads, divisor)
+    kind = x.array.real.dtype
+    if all(n == counts[0][0] for row in counts for n in row):
+        divisor = x.backend.full(out_size, counts[0][0], kind)  # nothing to copy to a GPU
+    else:
+        divisor = x.backend.asarray(counts, dtype=kind)
+    y = AvgPool2d.apply(x, kernel, steps, pads, wrap(divisor, x.backend))
     return y.squeeze(0) if single else y
 
 
