@@ -136,7 +136,9 @@ class ndarray:  # noqa: N801 - CuPy's name
     __hash__ = None  # type: ignore[assignment]
     _memory: np.ndarray
 
-    def __init__(self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C") -> None:
+    def __init__(
+        self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"
+    ) -> None:
         self._memory = _poison(np.empty(shape, dtype, order))  # type: ignore[call-overload]
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
@@ -226,7 +228,9 @@ class ndarray:  # noqa: N801 - CuPy's name
         try:
             self._memory[index] = _memory(value)
         except IndexError as error:
-            self._refuse_wrapping(any(isinstance(i, ndarray) for i in (key if isinstance(key, tuple) else (key,))), error)
+            self._refuse_wrapping(
+                any(isinstance(i, ndarray) for i in (key if isinstance(key, tuple) else (key,))), error
+            )
             raise
 
     @staticmethod
@@ -322,7 +326,9 @@ class ufunc:  # noqa: N801 - CuPy's name
         if self.__name__ != "add":
             raise NotImplementedError(f"cupy.{self.__name__}.at")
         if array.dtype not in _ATOMIC:
-            raise TypeError(f"scatter_add only supports int32, float16, float32, float64, uint32, uint64: {array.dtype}")
+            raise TypeError(
+                f"scatter_add only supports int32, float16, float32, float64, uint32, uint64: {array.dtype}"
+            )
         np.add.at(array._memory, array._index(index), _memory(values))
 
 

@@ -438,6 +438,7 @@ def test_fast_batch_norm(shape: tuple[int, ...], dtype: Any) -> None:
     np.testing.assert_allclose(mean, exact_mean, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(variance, exact_variance, rtol=1e-12, atol=1e-12)
     check("channel_moments", x.astype(np.float64), terms=count, scale=4, layouts=tuple(LAYOUTS))
+    check("channel_sum", x, terms=count, scale=4, layouts=tuple(LAYOUTS))
     inv_std = 1 / np.sqrt(variance + 1e-2)
     for w, b in ((weight, bias), (weight, None), (None, None)):
         check("batch_norm_transform", x, mean, inv_std, w, b, scale=40, layouts=tuple(LAYOUTS))
@@ -464,6 +465,7 @@ def test_batch_norm_of_no_images() -> None:
     assert (gweight == 0).all()
     assert (gbias == 0).all()
     assert all(np.isnan(part).all() for part in fast("channel_moments", x))
+    assert (fast("channel_sum", x) == 0).all()
 
 
 # ------------------------------------------------------------------------------------------------------ activations
@@ -628,6 +630,7 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "scatter_plane", (g[:, :, :16, :16], where, (32, 32))
     mean, inv_std = random(rng, (16,)), np.abs(random(rng, (16,)))
     yield "channel_moments", (x,)
+    yield "channel_sum", (x,)
     yield "batch_norm_transform", (x, mean, inv_std, None, None)
     yield "batch_norm_backward", (g, x, mean, inv_std, None)
     for name, rest in ONE_ARRAY.items():

@@ -24,7 +24,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
-from .norm import batch_norm_backward, batch_norm_transform, channel_moments
+from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
@@ -37,6 +37,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
         batch_norm_backward,
         batch_norm_transform,
         channel_moments,
+        channel_sum,
         col2im,
         conv2d,
         conv2d_input_grad,

@@ -21,7 +21,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
-from .norm import batch_norm_backward, batch_norm_transform, channel_moments
+from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
@@ -52,6 +52,7 @@ def _pools(x: Array) -> None:
 
 
 def _norms(x: Array) -> None:
+    channel_sum(x)
     mean, variance = channel_moments(x)
     batch_norm_backward(batch_norm_transform(x, mean, variance, None, None), x, mean, variance, None)
 

@@ -45,6 +45,31 @@ def _row(values: Array | None, matrix: Array, channels: int, default: float) -> 
 
 
 @kernel
+def _sums(x: Array, sums: Array, jobs: int) -> None:
+    """x (M, C) -> for each job the sum, (jobs, C), of its rows."""
+    rows, channels = x.shape
+    for job in prange(jobs):
+        total = sums[job]
+        total[:] = 0
+        for i in range(job * rows // jobs, (job + 1) * rows // jobs):
+            row = x[i]
+            for c in range(channels):
+                total[c] += row[c]
+
+
+def channel_sum(x: Array) -> Array:
+    pixels = channels_last(x)
+    channels = pixels.shape[3]
+    if not x.size:
+        return np.zeros(channels, x.dtype)
+    matrix = _fold(pixels)
+    jobs = _jobs(matrix)
+    sums = np.empty((jobs, matrix.shape[1]))
+    _sums(matrix.size, matrix, sums, jobs)
+    return sums.reshape(-1, channels).sum(axis=0).astype(x.dtype)
+
+
+@kernel
 def _moments(x: Array, means: Array, squares: Array, jobs: int) -> None:
     """x (M, C) -> for each job the mean and the sum of squares about it, (jobs, C), of its rows."""
     rows, channels = x.shape

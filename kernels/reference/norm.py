@@ -22,6 +22,11 @@ def _sum(xp: Any, x: Array) -> Array:
     return x.sum(axis=(0, 2, 3), dtype=xp.promote_types(x.dtype, "float64"))
 
 
+def channel_sum(xp: Any, x: Array) -> Array:
+    """(N, C, H, W) -> (C,): the sum over N, H and W, as the gradient of a bias is."""
+    return _sum(xp, x).astype(x.dtype)
+
+
 def channel_moments(xp: Any, x: Array) -> tuple[Array, Array]:
     """(N, C, H, W) -> mean (C,) and biased variance (C,) over N, H and W, in double precision."""
     count = x.size // x.shape[1]

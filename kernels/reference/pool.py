@@ -81,8 +81,8 @@ def scatter_plane(xp: Any, g: Array, index: Array, size: Pair) -> Array:
     h, w = size
     planes = xp.arange(n * c).reshape(n, c, 1, 1) * (h * w)
     x = xp.zeros(n * c * h * w, g.dtype)
-    inside = index >= 0
-    xp.add.at(x, (index + planes)[inside], g[inside])
+    inside = index >= 0  # not as a mask: to count its elements, a GPU would have to be waited for
+    xp.add.at(x, xp.where(inside, index, 0) + planes, xp.where(inside, g, xp.zeros((), g.dtype)))
     return x.reshape(n, c, h, w)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..autograd import Op, Tensor
+from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
 from .geometry import Pads, Pair, as_batch, check_floating, pair, window_count
 from .registry import Make, Sample, op
 
@@ -47,7 +47,14 @@ class Conv2d(Op):
         to_x, to_w, to_b, _ = ctx.needs_input_grad
         dx = InputGrad.apply(g, w, x_shape, ctx.geometry) if to_x else None
         dw = WeightGrad.apply(g, x, w_shape, ctx.geometry) if to_w else None
-        return dx, dw, g.sum((0, 2, 3)) if to_b else None, None
+        return dx, dw, channel_sum(g) if to_b else None, None
+
+
+def channel_sum(g: Tensor) -> Tensor:
+    """(N, K, P, Q) -> (K,), the gradient of a bias."""
+    if is_grad_enabled():
+        return g.sum((0, 2, 3))
+    return run_kernel("channel_sum", g)
 
 
 class InputGrad(Op):
@@ -56,14 +63,14 @@ class InputGrad(Op):
     @staticmethod
     def forward(ctx: Any, g: Any, w: Any, x_shape: tuple[int, ...], geometry: Geometry) -> Any:
         ctx.save_for_backward(g if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None)
-        ctx.w_shape, ctx.geometry = w.shape, geometry
+        ctx.w_shape, ctx.geometry, ctx.size = w.shape, geometry, g.shape[2:]
         return ctx.backend.kernels.conv2d_input_grad(g, w, x_shape, *geometry)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
         g, w = ctx.saved_tensors
         to_g, to_w, _, _ = ctx.needs_input_grad
-        dg = Conv2d.apply(c, w, None, ctx.geometry) if to_g else None
+        dg = _conv_of_size(c, w, ctx.geometry, ctx.size) if to_g else None
         return dg, WeightGrad.apply(g, c, ctx.w_shape, ctx.geometry) if to_w else None, None, None
 
 
@@ -73,15 +80,21 @@ class WeightGrad(Op):
     @staticmethod
     def forward(ctx: Any, g: Any, x: Any, w_shape: tuple[int, ...], geometry: Geometry) -> Any:
         ctx.save_for_backward(g if ctx.needs_input_grad[1] else None, x if ctx.needs_input_grad[0] else None)
-        ctx.x_shape, ctx.geometry = x.shape, geometry
+        ctx.x_shape, ctx.geometry, ctx.size = x.shape, geometry, g.shape[2:]
         return ctx.backend.kernels.conv2d_weight_grad(g, x, w_shape, *geometry)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
         g, x = ctx.saved_tensors
         to_g, to_x, _, _ = ctx.needs_input_grad
-        dg = Conv2d.apply(x, c, None, ctx.geometry) if to_g else None
+        dg = _conv_of_size(x, c, ctx.geometry, ctx.size) if to_g else None
         return dg, InputGrad.apply(g, c, ctx.x_shape, ctx.geometry) if to_x else None, None, None
+
+
+def _conv_of_size(x: Tensor, w: Tensor, geometry: Geometry, size: Pair) -> Tensor:
+    """x * w at the first `size` places: a transposed convolution's output_padding can leave room for more."""
+    y = Conv2d.apply(x, w, None, geometry)
+    return y if y.array.shape[2:] == size else y[:, :, : size[0], : size[1]]
 
 
 def _samples(make: Make) -> list[Sample]:
@@ -190,6 +203,7 @@ def _transpose_samples(make: Make) -> list[Sample]:
         make.sample(make(2, 3, 3, 4), make(3, 2, 3, 2), make(2)),
         make.sample(make(1, 2, 3, 3), make(2, 3, 3, 3), stride=2, padding=1, output_padding=1),
         make.sample(make(1, 4, 3, 2), make(4, 2, 2, 3), make(4), stride=(1, 3), groups=2, dilation=(2, 1)),
+        make.sample(make(1, 2, 2, 3), make(2, 1, 2, 2), stride=(1, 2), output_padding=(1, 2), dilation=3),
         make.sample(make(2, 3, 3), make(2, 1, 2, 2)),
     ]
 

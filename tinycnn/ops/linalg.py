@@ -25,15 +25,16 @@ class MatMul(Op):
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.save_for_backward(a, b)
+        ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b if ctx.needs_input_grad[0] else None)
+        ctx.shapes = a.shape, b.shape
         return product(ctx.backend, a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         a, b = ctx.saved_tensors
         to_a, to_b = ctx.needs_input_grad
-        g_a = sum_to(MatMul.apply(g, b.transpose(-2, -1)), a.array.shape) if to_a else None
-        return g_a, sum_to(MatMul.apply(a.transpose(-2, -1), g), b.array.shape) if to_b else None
+        g_a = sum_to(MatMul.apply(g, b.transpose(-2, -1)), ctx.shapes[0]) if to_a else None
+        return g_a, sum_to(MatMul.apply(a.transpose(-2, -1), g), ctx.shapes[1]) if to_b else None
 
 
 class Linear(Op):
@@ -41,7 +42,8 @@ class Linear(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any) -> Any:
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight if ctx.needs_input_grad[0] else None)
+        ctx.x_shape = x.shape
         y = product(ctx.backend, _rows(x), weight.T)
         if bias is not None:
             y += bias
@@ -52,7 +54,7 @@ class Linear(Op):
         x, weight = ctx.saved_tensors
         to_x, to_weight, to_bias = ctx.needs_input_grad
         rows = _rows(g)
-        g_x = MatMul.apply(rows, weight).reshape(x.array.shape) if to_x else None
+        g_x = MatMul.apply(rows, weight).reshape(ctx.x_shape) if to_x else None
         g_weight = MatMul.apply(rows.transpose(0, 1), _rows(x)) if to_weight else None
         return g_x, g_weight, rows.sum(0) if to_bias else None
 

@@ -66,6 +66,9 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
         raise ValueError(f"{name}: input of shape {shape} wants a target of shape {wanted}, got {target.array.shape}")
     if weight is not None and weight.array.shape != (classes,):
         raise ValueError(f"{name}: weight has shape {weight.array.shape}, input {shape} wants ({classes},)")
+    for what, x in (("target", target), ("weight", weight)):
+        if x is not None and x.backend is not input.backend:
+            raise RuntimeError(f"{name}: input is on {input.device}, {what} on {x.device}; move one with .to(device)")
     labels = target.array
     ignored = labels == ignore_index
     bad = ((labels < 0) | (labels >= classes)) & ~ignored

@@ -1,0 +1,248 @@
+"""The CUDA backend on a stand-in for CuPy (cupy_standin.py). This is not a GPU test: no kernel is compiled, nothing runs
+on a device. It shows that everything above CuPy calls it as it wants to be called, and computes the right thing if CuPy
+does; test_gpu.py asks the same of a GPU.
+
+The checks run in a process of their own, since the stand-in takes CuPy's place for good: this file, run as a program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from device_checks import CHECKS, check_op, lenet_step, mapped, moved, random_like, refuses, tensors_in
+
+import tinycnn
+from tinycnn import nn
+from tinycnn.autograd import grad
+from tinycnn.backend import cuda_status
+from tinycnn.ops.registry import OpInfo, all_ops
+
+TESTS = pathlib.Path(__file__).parent
+STAND_IN: dict[str, Callable[[], None]] = {}  # what only the stand-in can check
+
+# The operations that read from the device, for what cannot be known without: whether indices are in range, how many
+# places a mask has, numbers that say how often or how far. Each such read waits until the device has done all it was
+# told. A step of training a convolutional network has to make do with the one of the loss.
+READERS = {
+    "binary_cross_entropy", "cross_entropy", "gather", "index_add", "index_put", "index_select", "masked_select", "max",
+    "max_unpool2d", "min", "nll_loss", "pad", "repeat_interleave", "scatter", "scatter_add", "sort", "take_along_dim",
+    "to", "topk",
+}  # fmt: skip
+# Those that send more than a number to the device at each call.
+SENDERS = {"adaptive_avg_pool2d", "avg_pool2d", "pad", "repeat_interleave"}
+
+
+def stand_in(function: Callable[[], None]) -> Callable[[], None]:
+    STAND_IN[function.__name__] = function
+    return function
+
+
+# ---- in the process with the stand-in --------------------------------------------------------------------------------
+
+
+def traffic_of(op: OpInfo) -> tuple[int, int, int]:
+    """An operation's reads from the device and copies to it in its forward, and all of both in its backward."""
+    import cupy_standin
+
+    most = (0, 0, 0)
+    for sample in op.make_samples():
+        wanted: list[tinycnn.Tensor] = []
+
+        def move(x: tinycnn.Tensor, wanted: list[tinycnn.Tensor] = wanted) -> tinycnn.Tensor:
+            leaf = moved(x, "cuda", "float64")
+            wanted += [leaf] * leaf.requires_grad
+            return leaf
+
+        args, kwargs = mapped((sample.args, sample.kwargs), move)
+        with cupy_standin.counted() as forward:
+            live = [o for o in tensors_in(op.function(*args, **kwargs)) if o.requires_grad]
+        cotangents = random_like(live, 1)
+        with cupy_standin.counted() as backward:
+            if live and wanted:
+                grad(live, wanted, cotangents, materialize_grads=True)
+        found = (forward.waits, forward.to_device, backward.waits + backward.to_device)
+        most = tuple(map(max, most, found))  # type: ignore[assignment]
+    return most
+
+
+@stand_in
+def few_operations_wait_for_the_device() -> None:
+    traffic = {op.name: traffic_of(op) for op in all_ops()}
+    assert {name for name, (reads, _, _) in traffic.items() if reads} == READERS
+    assert {name for name, (_, copies, _) in traffic.items() if copies} == SENDERS
+    assert {name for name, (_, _, backward) in traffic.items() if backward} <= {"to"}  # its gradient comes home
+
+
+@stand_in
+def a_training_step_reads_one_number() -> None:
+    """The loss asks once whether the labels are classes; forward, backward and the optimiser ask nothing."""
+    import cupy_standin
+
+    step = lenet_step()
+    with cupy_standin.counted() as traffic:
+        step()
+    assert (traffic.to_device, traffic.to_host, traffic.waits) == (0, 1, 1), traffic
+
+
+@stand_in
+def a_batch_norm_step_reads_nothing_but_the_loss() -> None:
+    import cupy_standin
+
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(), nn.Flatten())
+    net.cuda()
+    X, v = tinycnn.randn(2, 1, 6, 6, device="cuda"), tinycnn.randn(2, 8, device="cuda")
+    optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    with cupy_standin.counted() as traffic:
+        net(X).backward(v)
+        optimizer.step()
+    assert (traffic.to_device, traffic.to_host, traffic.waits) == (0, 0, 0), traffic
+
+
+@stand_in
+def training_metrics_are_read_when_asked_for() -> None:
+    import cupy_standin
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).cuda()
+    trainer = tinycnn.train.Trainer(net, tinycnn.optim.SGD(net.parameters(), lr=0.1))
+    with cupy_standin.counted() as traffic:
+        trainer.train_step(tinycnn.randn(2, 4), tinycnn.tensor([0, 2]))
+    assert (traffic.to_device, traffic.to_host) == (2, 1), traffic  # the batch; the loss's question
+    with cupy_standin.counted() as traffic:
+        assert trainer.loss.value > 0
+    assert traffic.to_host == 1
+
+
+@stand_in
+def the_stand_in_is_strict() -> None:
+    import cupy
+    import numpy as np
+
+    on_device, on_host = cupy.arange(3.0), np.arange(3.0)
+    for attempt in (
+        lambda: on_device + on_host,
+        lambda: on_host * on_device,
+        lambda: np.asarray(on_device),
+        lambda: np.exp(on_host, out=on_device),
+        lambda: np.sum(on_device),
+        lambda: cupy.exp(on_host),
+        lambda: cupy.sum(on_host),
+        lambda: cupy.sum(on_device, initial=1.0),
+        lambda: cupy.concatenate([on_device, on_host]),
+        lambda: on_device.__setitem__(0, on_host),
+        lambda: on_device[np.array([0])],
+        lambda: cupy.floor_divide(on_device.astype("complex64"), 2),
+        lambda: cupy.add.at(on_device.astype("int64"), cupy.asarray([0]), 1),
+    ):
+        refuses(TypeError, "", attempt)
+    for missing in (lambda: cupy.vecdot, lambda: on_device.itemset, lambda: on_device.flags.writeable):
+        refuses(AttributeError, "", missing)
+    refuses(RuntimeError, "modulo", lambda: on_device[cupy.asarray([7])])
+    assert isinstance(on_device.sum(), cupy.ndarray)
+    assert isinstance(on_device[0], cupy.ndarray)
+    assert (np.float64(2) * on_device).tolist() == [0, 2, 4]
+    assert np.isnan(cupy.empty(3).get()).all()
+
+
+@stand_in
+def a_wrong_gradient_is_seen() -> None:
+    """The comparison itself: a kernel that differs on the device is reported."""
+    kernels = tinycnn.backend.get_backend("cuda").kernels
+    info = next(op for op in all_ops() if op.name == "sigmoid")
+    key = ("fast", "sigmoid_backward")
+    right = kernels.sigmoid_backward
+    kernels._cache[key] = lambda g, y: right(g, y) * (1 + 1e-3)
+    try:
+        refuses(AssertionError, "sigmoid, sample 0, float64, gradients", lambda: check_op(info))
+    finally:
+        kernels._cache[key] = right
+
+
+@stand_in
+def what_is_missing_is_said() -> None:
+    """The reasons that `cuda_status` gives, and the errors that carry them."""
+    import cupy
+
+    usable, facts = cuda_status()
+    assert usable
+    assert facts == "1 x stand-in, compute capability 90, CuPy 14.2.0"
+    refuses(RuntimeError, "this machine has 1 (cuda:0 is the first)", lambda: tinycnn.zeros(1, device="cuda:1"))
+    count, properties = cupy.cuda.runtime.getDeviceCount, cupy.cuda.runtime.getDeviceProperties
+
+    def fails(*args: Any) -> int:
+        raise cupy.cuda.runtime.CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+
+    def status() -> tuple[bool, str]:
+        return cuda_status.__wrapped__()
+
+    try:
+        cupy.cuda.runtime.getDeviceCount = lambda: 0
+        assert status() == (False, "CuPy 14.2.0 is installed, but the driver reports no device")
+        cupy.cuda.runtime.getDeviceCount = fails
+        assert status()[1].startswith("CuPy 14.2.0 is installed, but there is no usable driver: cudaErrorNoDevice")
+        cupy.cuda.runtime.getDeviceCount, cupy.cuda.runtime.getDeviceProperties = count, fails
+        assert status()[1].startswith("a GPU was found, but it cannot be used (CUDARuntimeError)")
+        cupy.cuda.runtime.getDeviceProperties = properties
+        sys.modules["cupy"] = None  # type: ignore[assignment]
+        missing = status()
+        assert not missing[0]
+        assert missing[1].startswith("CuPy is not installed (pip install")
+    finally:
+        sys.modules["cupy"] = cupy
+        cupy.cuda.runtime.getDeviceCount, cupy.cuda.runtime.getDeviceProperties = count, properties
+
+
+def main() -> None:
+    """Run everything on the stand-in; print what failed, by name, as JSON."""
+    import cupy_standin
+
+    cupy_standin.install()
+    failures = {}
+    for name, run in {**CHECKS, **STAND_IN}.items():
+        try:
+            tinycnn.manual_seed(0)
+            run()
+        except Exception:
+            failures[name] = traceback.format_exc()
+    print(json.dumps({"ran": [*CHECKS, *STAND_IN], "failures": failures}))
+
+
+# ---- in pytest's process ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outcome() -> dict[str, Any]:
+    path = os.pathsep.join([str(TESTS.parent), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    skip = ("TINYCNN_DEVICE", "TINYCNN_KERNELS")
+    environment = {k: v for k, v in os.environ.items() if k not in skip}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", __file__],
+        env={**environment, "PYTHONPATH": path, "MPLBACKEND": "Agg", "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", [*CHECKS, *STAND_IN])
+def test_on_the_stand_in(name: str, outcome: dict[str, Any]) -> None:
+    assert name in outcome["ran"]
+    assert name not in outcome["failures"], outcome["failures"][name]
+
+
+def test_the_stand_in_stays_in_its_process() -> None:
+    assert "cupy_standin" not in sys.modules
+
+
+if __name__ == "__main__":
+    main()
