@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from . import (
     activation as _activation,
     arithmetic as _arithmetic,
+    arrange as _arrange,
     broadcast as _broadcast,
     compare as _compare,
     conv as _conv,
@@ -16,15 +17,18 @@ from . import (
     elementwise as _elementwise,
     indexing as _indexing,
     inplace as _inplace,
+    join as _join,
     linalg as _linalg,
     loss as _loss,
     norm as _norm,
     pool as _pool,
     reduce as _reduce,
     shape as _shape,
+    windows as _windows,
 )
 from .activation import *  # noqa: F403
 from .arithmetic import *  # noqa: F403
+from .arrange import *  # noqa: F403
 from .broadcast import *  # noqa: F403
 from .compare import *  # noqa: F403
 from .conv import *  # noqa: F403
@@ -33,6 +37,7 @@ from .creation import *  # noqa: F403
 from .dropout import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .indexing import *  # noqa: F403
+from .join import *  # noqa: F403
 from .linalg import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
@@ -40,10 +45,12 @@ from .pool import *  # noqa: F403
 from .reduce import *  # noqa: F403
 from .registry import attach_methods
 from .shape import *  # noqa: F403
+from .windows import *  # noqa: F403
 
 _FAMILIES = (
     _activation,
     _arithmetic,
+    _arrange,
     _broadcast,
     _compare,
     _conv,
@@ -53,12 +60,14 @@ _FAMILIES = (
     _elementwise,
     _indexing,
     _inplace,
+    _join,
     _linalg,
     _loss,
     _norm,
     _pool,
     _reduce,
     _shape,
+    _windows,
 )
 
 if not TYPE_CHECKING:  # type checkers read the lines above

@@ -385,7 +385,7 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
 
 def _shifted(x: Tensor, offset: int) -> Tensor:
     """y[:, c] = x[:, c + offset], zero where that is no channel."""
-    from .shape import cat
+    from .join import cat
 
     gap = x[:, : abs(offset)].detach() * 0
     return cat([gap, x[:, :offset]], 1) if offset < 0 else cat([x[:, offset:], gap], 1)
