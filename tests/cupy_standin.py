@@ -273,8 +273,9 @@ def _add_operators() -> None:
         setattr(ndarray, f"__{mark}__", lambda x, y, name=name: call(name, x, y))
         setattr(ndarray, f"__r{mark}__", lambda x, y, name=name: call(name, y, x))
         if mark != "matmul":
+            in_memory = getattr(operator, f"i{mark}")
 
-            def in_place(x: ndarray, y: Any, step: Any = getattr(operator, f"i{mark}"), name: str = name) -> ndarray:
+            def in_place(x: ndarray, y: Any, step: Any = in_memory, name: str = name) -> ndarray:
                 ufunc(name).resolve((x, y))
                 with np.errstate(all="ignore"):
                     step(x._memory, _memory(y))

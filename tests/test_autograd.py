@@ -786,6 +786,8 @@ def test_wrong_backwards_are_named() -> None:
         returning(one)(x, y).backward(one)
     with pytest.raises(RuntimeError, match=r"a gradient has shape \(3,\), the tensor it belongs to has \(2,\)"):
         returning((one, tinycnn.ones(3)))(x, y).backward(one)
+    with pytest.raises(TypeError, match=r"Wrong\.backward returned a float as gradient 1, expected a Tensor"):
+        returning((one, 2.0))(x, y).backward(one)
 
 
 def test_functions_must_be_written() -> None:

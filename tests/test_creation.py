@@ -199,6 +199,18 @@ def test_dlpack_with_numpy() -> None:
     assert source[0] == 9
     with pytest.raises(BufferError, match="requires a gradient"):
         np.from_dlpack(x.requires_grad_())
+    backwards = tinycnn.from_numpy(np.arange(3.0)[::-1])
+    with pytest.raises(BufferError, match="contiguous"):
+        np.from_dlpack(backwards)
+    assert np.from_dlpack(backwards.contiguous()).tolist() == [2.0, 1.0, 0.0]
+
+
+def test_numpy_numbers_on_the_left() -> None:
+    x = tinycnn.ones(2, requires_grad=True)
+    for y in (np.float64(2) * x, np.float32(2) * x, np.int64(1) + x):
+        assert isinstance(y, tinycnn.Tensor)
+        assert y.dtype is tinycnn.float32
+        assert y.tolist() == [2.0, 2.0]
 
 
 @pytest.mark.parity

@@ -1,6 +1,6 @@
-"""The CUDA backend on a stand-in for CuPy (cupy_standin.py). This is not a GPU test: no kernel is compiled, nothing runs
-on a device. It shows that everything above CuPy calls it as it wants to be called, and computes the right thing if CuPy
-does; test_gpu.py asks the same of a GPU.
+"""The CUDA backend on a stand-in for CuPy (cupy_standin.py). This is not a GPU test: no kernel is compiled, nothing
+runs on a device. It shows that everything above CuPy calls it as it wants to be called, and computes the right thing if
+CuPy does; test_gpu.py asks the same of a GPU.
 
 The checks run in a process of their own, since the stand-in takes CuPy's place for good: this file, run as a program.
 """
@@ -209,7 +209,7 @@ def main() -> None:
         try:
             tinycnn.manual_seed(0)
             run()
-        except Exception:
+        except (Exception, pytest.fail.Exception):
             failures[name] = traceback.format_exc()
     print(json.dumps({"ran": [*CHECKS, *STAND_IN], "failures": failures}))
 

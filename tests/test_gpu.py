@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import pathlib
 from collections.abc import Iterator
 
 import pytest
@@ -25,3 +28,16 @@ def _gpu() -> Iterator[None]:
 @pytest.mark.parametrize("name", CHECKS)
 def test_on_a_gpu(name: str) -> None:
     CHECKS[name]()
+
+
+def test_the_stand_in_knows_this_cupy() -> None:
+    """What cupy_surface.json lets the stand-in offer is there, with those parameters and for those dtypes."""
+    import cupy
+
+    surface = json.loads((pathlib.Path(__file__).parent / "cupy_surface.json").read_text(encoding="utf-8"))
+    for name, parameters in surface["functions"].items():
+        assert set(parameters.split()) <= set(inspect.signature(getattr(cupy, name)).parameters), name
+    for name, types in surface["ufuncs"].items():
+        assert set(types.split()) <= set(getattr(cupy, name).types), name
+    assert all(hasattr(cupy.ndarray, name) for name in surface["ndarray"])
+    assert all(hasattr(cupy.random.Generator, name) for name in surface["generator"])

@@ -196,6 +196,24 @@ def test_isclose(a: Any, b: Any, keywords: dict[str, Any], expected: list[bool])
     assert tinycnn.allclose(tensor(a), tensor(b), **keywords) is all(expected)
 
 
+def test_products_save_only_what_their_gradients_need() -> None:
+    weight = tinycnn.ones(2, 2)
+    for product in (lambda x: x @ weight, lambda x: F.linear(x, weight)):
+        x = tinycnn.ones(1, 2, requires_grad=True)
+        y = x * 1
+        z = product(y)
+        y.add_(1)  # no harm: only the weight's gradient would need y
+        z.sum().backward()
+        assert x.grad.tolist() == [[2.0, 2.0]]
+
+
+def test_comparing_with_an_array() -> None:
+    x = tinycnn.tensor([1.0, 2.0])
+    for y in (x == np.array([1.0, 3.0]), np.array([1.0, 3.0]) == x, np.array([0, 2]) < x):
+        assert isinstance(y, tinycnn.Tensor)
+        assert y.tolist() == [True, False]
+
+
 def test_equal_wants_one_shape() -> None:
     assert tinycnn.equal(tensor([1.0, 2.0]), tensor([1, 2])) is True
     assert tinycnn.equal(tensor([1.0, 2.0]), tensor([1, 3])) is False

@@ -295,6 +295,9 @@ def _run_node(node: Node, grads: list[Tensor | None]) -> tuple[Tensor | None, ..
         raise RuntimeError(
             f"{node.name}.backward returned {len(result)} gradients for {len(node.edges)} arguments of forward"
         )
+    for i, g in enumerate(result):
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(f"{node.name}.backward returned a {type(g).__name__} as gradient {i}, expected a Tensor")
     if state.anomaly:
         _check_backward(node, grads, result)
     return result

@@ -104,6 +104,8 @@ class Tensor:
         "requires_grad",
     )
 
+    __array_priority__ = 1000  # so that NumPy's numbers leave `numpy.float64(2) * tensor` to the tensor
+
     array: Array
     backend: Backend
     requires_grad: bool
@@ -240,6 +242,8 @@ class Tensor:
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.requires_grad:
             raise BufferError("__dlpack__: the tensor requires a gradient; use tensor.detach()")
+        if any(step < 0 for step in self.array.strides):  # other libraries crash on them
+            raise BufferError("__dlpack__: the tensor runs backwards through its memory; use tensor.contiguous()")
         return self.array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:

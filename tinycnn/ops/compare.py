@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..autograd import Op, Tensor
+from ..autograd import Op, Tensor, wrap
 from .broadcast import operands, scalar_of
 from .elementwise import expect_tensor
 from .registry import Make, Sample, add_method, op
@@ -331,9 +331,11 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 
 def _operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]:
-    """The operator of a comparison. With anything but tensors and numbers Python decides: x == None is False."""
+    """The operator of a comparison. With other things Python decides: x == None is False."""
 
     def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, self.backend.array_type):
+            other = wrap(other, self.backend)
         if not isinstance(other, Tensor) and scalar_of(other) is None:
             return NotImplemented
         return function(self, other)
