@@ -1016,3 +1016,93 @@ def test_results_of_operations_cannot_be_copied_with_their_history() -> None:
     with pytest.raises(RuntimeError, match="only leaf tensors can be pickled"):
         pickle.dumps(y)
     assert values(copy.deepcopy(y.detach())) == [2.0]
+
+
+# ------------------------------------------------------------------------------------- what custom Functions may not do
+
+
+class ViewOfMine(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view(-1)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        return 2 * g.reshape(2, 2)
+
+
+def test_a_custom_view_is_never_silently_wrong() -> None:
+    x = tinycnn.ones(2, 2, requires_grad=True)
+    ViewOfMine.apply(x * 1).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [[2.0, 2.0], [2.0, 2.0]]
+
+    base = x * 1
+    view = ViewOfMine.apply(base)
+    base.mul_(3)
+    with pytest.raises(RuntimeError, match="custom Function made this view"):
+        view.sum()
+    for view in (ViewOfMine.apply(x * 1), ViewOfMine.apply(x * 1)[1:]):
+        with pytest.raises(RuntimeError, match="view that a custom Function made"):
+            view.mul_(3)
+
+
+def test_a_forward_that_writes_into_its_input_is_refused() -> None:
+    class Writes(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.add_(1)
+
+    with pytest.raises(RuntimeError, match="Writes.forward wrote into its argument 0"):
+        Writes.apply(tinycnn.ones(2, requires_grad=True) * 1)
+
+
+def test_setup_context_and_trailing_nones() -> None:
+    class Scale(Function):
+        @staticmethod
+        def forward(x: Tensor, factor: float) -> Tensor:
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+            ctx.factor = inputs[1]
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+            return g * ctx.factor, None, None, None
+
+    x = tinycnn.tensor([1.0, 2.0], requires_grad=True)
+    Scale.apply(x, 3.0).backward(tinycnn.tensor([1.0, -1.0]))
+    assert x.grad is not None
+    assert x.grad.tolist() == [3.0, -3.0]
+
+
+def test_retained_gradients_come_after_hooks_and_follow_writes() -> None:
+    x = tinycnn.tensor([1.0], requires_grad=True)
+    y = x * 1
+    y.retain_grad()
+    y.register_hook(lambda g: g * 7)
+    y.backward()
+    assert y.grad is not None
+    assert y.grad.tolist() == [7.0]
+    y = x * 1
+    y.retain_grad()
+    y.mul_(3)
+    (y * 5).backward()
+    assert y.grad is not None
+    assert y.grad.tolist() == [5.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (tinycnn.ones(3), RuntimeError, "cannot have a gradient of shape"),
+        (tinycnn.ones(2, dtype=tinycnn.float64), RuntimeError, "float64"),
+        (np.ones(2), TypeError, "expected a Tensor or None, got ndarray"),
+    ],
+)
+def test_a_gradient_of_another_kind_is_refused(value: Any, error: type[Exception], text: str) -> None:
+    x = tinycnn.ones(2, requires_grad=True)
+    with pytest.raises(error, match=text):
+        x.grad = value
+    assert x.grad is None

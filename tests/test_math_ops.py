@@ -614,3 +614,13 @@ def test_values_and_two_derivatives_agree_with_pytorch(name: str, kernel_set: st
         results.append([t.detach().numpy() for t in (y, dx, recorded, ddx)])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_numpy_names_of_dim_and_keepdim() -> None:
+    x = tinycnn.arange(6.0).reshape(2, 3)
+    assert x.sum(axis=0).tolist() == [3.0, 5.0, 7.0]
+    assert x.mean(axis=1, keepdims=True).shape == (2, 1)
+    assert tinycnn.cat([x, x], axis=1).shape == (2, 6)
+    assert x.argmax(axis=1).tolist() == [2, 2]
+    with pytest.raises(TypeError, match="axis and dim are the same argument"):
+        x.sum(axis=0, dim=0)

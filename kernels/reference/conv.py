@@ -112,6 +112,7 @@ def conv2d_weight_grad(
     """(N, K, P, Q) * (N, C, H, W) -> (K, C/G, R, S)."""
     k, c, r, s = w_shape
     p, q = g.shape[2:]
+    # As the gradient of a transposed convolution, x can leave room for more windows than g has.
     cols = im2col(xp, x, (r, s), stride, padding, dilation)[:, :p, :q]
     gw = xp.matmul(_column_matrix(cols, groups).transpose(0, 2, 1), _output_matrix(g, groups))  # (G, R*S*C/G, K/G)
     return gw.reshape(groups, r, s, c, k // groups).transpose(0, 4, 3, 1, 2).reshape(k, c, r, s)

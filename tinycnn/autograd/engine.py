@@ -189,6 +189,11 @@ class _Pass:
             for nr, hooks in node.hooks.items():
                 if grads[nr] is not None:
                     grads[nr] = _run_hooks(hooks, grads[nr])
+        if node.retained:
+            for nr, reference in node.retained.items():
+                tensor, g = reference(), grads[nr]
+                if tensor is not None and g is not None and edge_of(tensor) == (node, nr):
+                    tensor.grad = g if tensor.grad is None else tensor.grad + g
         return node, grads
 
 
@@ -291,6 +296,8 @@ def _run_node(node: Node, grads: list[Tensor | None]) -> tuple[Tensor | None, ..
         state.in_backward = outside
     if not isinstance(result, tuple):
         result = (result,)
+    if len(result) > len(node.edges) and all(g is None for g in result[len(node.edges) :]):
+        result = result[: len(node.edges)]
     if len(result) != len(node.edges):
         raise RuntimeError(
             f"{node.name}.backward returned {len(result)} gradients for {len(node.edges)} arguments of forward"
@@ -332,7 +339,8 @@ def _accumulate_into(tensor: Tensor, g: Tensor, create_graph: bool) -> None:
 
 
 def _is_fresh(g: Tensor) -> bool:
-    """Whether the array may be kept as it is: it owns its memory, and nothing but this walk's g refers to it."""
+    """Whether a leaf may keep this gradient's array without a copy, because nobody else can see it: it owns its memory,
+    and nothing but this walk's g refers to it."""
     return g.array.base is None and sys.getrefcount(g.array) == 2 and sys.getrefcount(g) == _ALONE
 
 

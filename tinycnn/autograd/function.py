@@ -5,6 +5,8 @@ saved, and one edge to where each input came from. Nodes are all there is to the
 
     x (leaf) <---- edge ---- Node(Mul) <---- edge ---- Node(Sum) <---- grad_fn ---- loss
 
+Read `Function` and `Op` below first: what comes before them is how a node keeps what backward needs.
+
 No node refers to its outputs, so that a graph holds no reference cycle: it is freed as soon as the last tensor that
 came out of it is.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -87,6 +90,7 @@ class Node:
         "needs_input_grad",
         "non_differentiable",
         "outputs",
+        "retained",
         "seq",
         "trace",
     )
@@ -99,6 +103,7 @@ class Node:
         self.outputs: list[OutputMeta] = []
         self.needs_input_grad: tuple[bool, ...] = ()
         self.hooks: dict[int, dict[int, Callable[[Tensor], Tensor | None]]] | None = None
+        self.retained: dict[int, weakref.ref[Tensor]] | None = None  # outputs that keep their gradient
         self.materialize = True
         self.non_differentiable: tuple[Any, ...] = ()
         self.trace: list[str] | None = None
@@ -154,6 +159,8 @@ class Node:
         self._to_save = ()
 
     def _pack_one(self, value: Any, inputs: tuple[Any, ...], outputs: list[Tensor]) -> _Saved:
+        # A value is known by its identity: an input keeps its history, an output must not be held (it holds this node),
+        # anything else is a constant.
         is_array = self.fn.on_arrays
         for x in inputs:
             if isinstance(x, _tensor_type) and (x.array if is_array else x) is value:
@@ -240,19 +247,35 @@ class Function:
             _record(ctx, args, outputs, results if not single else (results,))
         return outputs[0] if single else tuple(outputs)
 
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """If you write this, forward is called without ctx, and what is to be saved is saved here."""
+
     @classmethod
     def _forward(cls, ctx: Node, args: tuple[Any, ...]) -> Any:
+        versions = [x._version[0] if isinstance(x, _tensor_type) else 0 for x in args]
         with no_grad():
-            return cls.forward(ctx, *args)
+            if cls.setup_context is Function.setup_context:
+                results = cls.forward(ctx, *args)
+            else:
+                results = cls.forward(*args)
+                cls.setup_context(ctx, args, results)
+        for i, (x, before) in enumerate(zip(args, versions, strict=True)):
+            if isinstance(x, _tensor_type) and x._version[0] != before:
+                raise RuntimeError(f"{cls.__name__}.forward wrote into its argument {i}; write into a clone() of it")
+        return results
 
     @classmethod
     def _as_output(cls, result: Any, args: tuple[Any, ...], backend: Backend) -> Tensor:
         if not isinstance(result, _tensor_type):
             raise TypeError(f"{cls.__name__}.forward returned {type(result).__name__}, expected a Tensor")
         # An input handed back, or a tensor with a history of its own, becomes a new one on the same memory.
-        if result._grad_fn is not None or any(result is x for x in args):
-            return result.detach()
-        return result
+        if result._grad_fn is None and result._view is None and not any(result is x for x in args):
+            return result
+        out = result.detach()
+        if result._view is not None:
+            out._view = type(result._view)(result._view.base, None)
+        return out
 
 
 class Op(Function):

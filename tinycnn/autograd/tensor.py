@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -92,14 +93,13 @@ class Tensor:
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "_grad_fn",
         "_hooks",
-        "_retains_grad",
         "_version",
         "_view",
         "array",
         "backend",
-        "grad",
         "output_nr",
         "requires_grad",
     )
@@ -109,13 +109,12 @@ class Tensor:
     array: Array
     backend: Backend
     requires_grad: bool
-    grad: Tensor | None
     output_nr: int
+    _grad: Tensor | None
     _grad_fn: Node | None
     _version: list[int]
     _view: View | None
     _hooks: dict[int, Callable[[Tensor], Tensor | None]] | None
-    _retains_grad: bool
 
     def __init__(self, *data: Any, device: str | device | None = None) -> None:
         backend = get_backend(device)
@@ -298,6 +297,23 @@ class Tensor:
     # ---- the graph --------------------------------------------------------------------------------------------------
 
     @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward left here, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            if value.array.shape != self.array.shape or value.array.dtype != self.array.dtype:
+                raise RuntimeError(
+                    f"grad: a tensor of shape {self.array.shape} and {self.dtype!r} cannot have a gradient of shape "
+                    f"{value.array.shape} and {value.dtype!r}"
+                )
+        self._grad = value
+
+    @property
     def grad_fn(self) -> Node | None:
         """The node that made this tensor, or None for a leaf."""
         self.bring_up_to_date()
@@ -381,19 +397,11 @@ class Tensor:
 
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor in `.grad` though it is not a leaf."""
-        if self.grad_fn is None or self._retains_grad:
-            return
-        import weakref
-
-        reference = weakref.ref(self)
-
-        def keep(g: Tensor) -> None:
-            tensor = reference()
-            if tensor is not None:
-                tensor.grad = g if tensor.grad is None else tensor.grad + g
-
-        self._retains_grad = True
-        self.register_hook(keep)
+        node = self.grad_fn
+        if node is not None:
+            if node.retained is None:
+                node.retained = {}
+            node.retained[self.output_nr] = weakref.ref(self)  # a node must not hold what came out of it
 
     # ---- writing in place -------------------------------------------------------------------------------------------
 
@@ -403,8 +411,10 @@ class Tensor:
             self._version = source._version
             step = (op, args[1:])
             before = source._view
-            base, steps = (source, (step,)) if before is None else (before.base, (*before.steps, step))
-            self._view = View(base, steps)
+            if before is None:
+                self._view = View(source, (step,))
+            else:
+                self._view = View(before.base, None if before.steps is None else (*before.steps, step))
 
     def assign_(self, new: Tensor) -> Tensor:
         """Become new, in this tensor's own memory: the way of every in-place operation.
@@ -419,6 +429,8 @@ class Tensor:
             raise RuntimeError(f"in place: result type {new.dtype!r} can't be cast to {self.dtype!r}")
         recording = state.enabled and (self.requires_grad or new.requires_grad)
         self.check_writable()
+        node = self._grad_fn
+        retains = node is not None and node.retained is not None and self.output_nr in node.retained
         self.array[...] = new.array
         self._version[0] += 1
         if recording:
@@ -427,6 +439,8 @@ class Tensor:
             else:
                 fitted = new if new.array.dtype == self.array.dtype else new.to(self.dtype)
                 self._grad_fn, self.output_nr, self.requires_grad = fitted.grad_fn, fitted.output_nr, True
+            if retains:
+                self.retain_grad()
         return self
 
     def check_writable(self) -> None:
@@ -441,6 +455,8 @@ class Tensor:
         if not state.enabled:
             return
         base = self if self._view is None else self._view.base
+        if self._view is not None and self._view.steps is None and base.requires_grad:
+            raise RuntimeError("in place: this tensor is a view that a custom Function made; clone() it")
         if base.requires_grad and base._grad_fn is None:
             what = "a leaf tensor that requires a gradient" if base is self else "a view of such a leaf"
             raise RuntimeError(
@@ -528,13 +544,12 @@ def _fill(tensor: Tensor, array: Array, backend: Backend) -> None:
     tensor.array = array
     tensor.backend = backend
     tensor.requires_grad = False
-    tensor.grad = None
+    tensor._grad = None
     tensor._grad_fn = None
     tensor.output_nr = 0
     tensor._version = [0]
     tensor._view = None
     tensor._hooks = None
-    tensor._retains_grad = False
 
 
 def wrap(array: Array, backend: Backend) -> Tensor:

@@ -23,12 +23,17 @@ class View:
 
     __slots__ = ("base", "known", "steps")
 
-    def __init__(self, base: Tensor, steps: Steps) -> None:
+    def __init__(self, base: Tensor, steps: Steps | None) -> None:  # None: a custom Function cut it, nobody knows how
         self.base, self.steps, self.known = base, steps, base._grad_fn
 
     def refresh(self, view: Tensor) -> None:
         """Give view the history that follows from its base's."""
         if self.base._grad_fn is not self.known:
+            if self.steps is None:
+                raise RuntimeError(
+                    "a custom Function made this view, and the memory it shares was written in place since; clone() "
+                    "before the one or the other"
+                )
             self.known = self.base._grad_fn
             before, state.enabled = state.enabled, True
             try:
@@ -40,6 +45,7 @@ class View:
     def write_history(self, view: Tensor, new: Tensor) -> None:
         """Record that view's part of the base is now new."""
         base = self.base
+        assert self.steps is not None  # check_writable has refused it
         out = WritePart.apply(_same_history(base), new, self.steps)
         base._grad_fn, base.output_nr, base.requires_grad = out._grad_fn, out.output_nr, True
         self.refresh(view)

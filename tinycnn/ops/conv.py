@@ -3,8 +3,8 @@
 A convolution y = x * w is bilinear. So are its two gradients, and the three are one family:
 
     y  = Conv2d(x, w)               dx = InputGrad(g, w)         dw = WeightGrad(g, x)
-    gx = InputGrad(g, w)            dg = Conv2d(c, w)            dw = WeightGrad(g, c)      (c: the gradient of gx)
-    gw = WeightGrad(g, x)           dg = Conv2d(x, c)            dx = InputGrad(g, c)       (c: the gradient of gw)
+    gx = InputGrad(g, w)            dg = Conv2d(h, w)            dw = WeightGrad(g, h)      (h: the gradient of gx)
+    gw = WeightGrad(g, x)           dg = Conv2d(x, h)            dx = InputGrad(g, h)       (h: the gradient of gw)
 
 Every backward below is a line of this table, so second derivatives need nothing more. A transposed convolution *is*
 InputGrad, used forward.
@@ -67,11 +67,11 @@ class InputGrad(Op):
         return ctx.backend.kernels.conv2d_input_grad(g, w, x_shape, *geometry)
 
     @staticmethod
-    def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, h: Tensor) -> tuple[Any, ...]:
         g, w = ctx.saved_tensors
         to_g, to_w, _, _ = ctx.needs_input_grad
-        dg = _conv_of_size(c, w, ctx.geometry, ctx.size) if to_g else None
-        return dg, WeightGrad.apply(g, c, ctx.w_shape, ctx.geometry) if to_w else None, None, None
+        dg = _conv_of_size(h, w, ctx.geometry, ctx.size) if to_g else None
+        return dg, WeightGrad.apply(g, h, ctx.w_shape, ctx.geometry) if to_w else None, None, None
 
 
 class WeightGrad(Op):
@@ -84,11 +84,11 @@ class WeightGrad(Op):
         return ctx.backend.kernels.conv2d_weight_grad(g, x, w_shape, *geometry)
 
     @staticmethod
-    def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, h: Tensor) -> tuple[Any, ...]:
         g, x = ctx.saved_tensors
         to_g, to_x, _, _ = ctx.needs_input_grad
-        dg = _conv_of_size(x, c, ctx.geometry, ctx.size) if to_g else None
-        return dg, InputGrad.apply(g, c, ctx.x_shape, ctx.geometry) if to_x else None, None, None
+        dg = _conv_of_size(x, h, ctx.geometry, ctx.size) if to_g else None
+        return dg, InputGrad.apply(g, h, ctx.x_shape, ctx.geometry) if to_x else None, None, None
 
 
 def _conv_of_size(x: Tensor, w: Tensor, geometry: Geometry, size: Pair) -> Tensor:

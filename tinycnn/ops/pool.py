@@ -81,7 +81,7 @@ class AvgPool2d(Op):
     """The sum of each window over its divisor."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, divisor: Tensor) -> Any:
+    def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Any:
         ctx.save_for_backward(divisor)
         ctx.geometry, ctx.size = (kernel, stride, padding), x.shape[2:]
         return ctx.backend.kernels.avg_pool2d(x, kernel, stride, padding, divisor)

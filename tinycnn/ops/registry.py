@@ -9,6 +9,8 @@ An operation is a plain function with `@op(...)` on top, in the file of its fami
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -119,6 +121,7 @@ def op(
     """
 
     def register(function: _F) -> _F:
+        function = _with_numpy_names(function)
         name = function.__name__
         if name in _ops:
             raise ValueError(f"an operation called {name!r} is registered already")
@@ -129,6 +132,29 @@ def op(
         return function
 
     return register
+
+
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def _with_numpy_names(function: _F) -> _F:
+    """function, taking `axis` for `dim` and `keepdims` for `keepdim` if it has these, as PyTorch does."""
+    parameters = inspect.signature(function).parameters
+    names = {numpy: name for numpy, name in _NUMPY_NAMES.items() if name in parameters}
+    if not names:
+        return function
+
+    @functools.wraps(function)
+    def translated(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for numpy, name in names.items():
+                if numpy in kwargs:
+                    if name in kwargs:
+                        raise TypeError(f"{function.__name__}: {numpy} and {name} are the same argument, give one")
+                    kwargs[name] = kwargs.pop(numpy)
+        return function(*args, **kwargs)
+
+    return translated  # type: ignore[return-value]
 
 
 def add_method(name: str, function: Callable[..., Any]) -> None:
