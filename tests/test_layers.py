@@ -22,6 +22,8 @@ LAYERS = {
     "flatten": (lambda nn: nn.Flatten(), (2, 3, 4)),
     "flatten-some": (lambda nn: nn.Flatten(0, 1), (2, 3, 4)),
     "unflatten": (lambda nn: nn.Unflatten(1, (2, -1)), (3, 6)),
+    "unfold": (lambda nn: nn.Unfold((3, 2), padding=1), IMAGE),
+    "fold": (lambda nn: nn.Fold((4, 5), 2, stride=(2, 1)), (3, 8, 8)),
     "conv": (lambda nn: nn.Conv2d(4, 6, 3), IMAGE),
     "conv-all": (lambda nn: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (1, 2), 2, False), IMAGE),
     "conv-same": (lambda nn: nn.Conv2d(4, 2, (4, 3), padding="same", dilation=2), IMAGE),
