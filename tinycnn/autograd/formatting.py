@@ -89,5 +89,5 @@ def _float_style(finite: np.ndarray, shown: np.ndarray) -> Any:
     def text(v: Any) -> str:
         return pattern.format(v) if np.isfinite(v) else str(float(v))
 
-    width = max(map(len, map(text, shown)), default=0)
+    width = max(map(len, map(text, finite)), default=0)
     return lambda v: text(v).rjust(width)

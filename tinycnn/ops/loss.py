@@ -45,11 +45,15 @@ def _check_same_shape(name: str, input: Tensor, target: Tensor) -> None:
 
 def _classes_last(name: str, x: Tensor) -> Tensor:
     """(C,), (N, C) or (N, C, d1, ...) as (elements, C), elements in the order of the target's."""
-    if x.array.ndim == 0:
-        raise ValueError(f"{name}: input must be (C,), (N, C) or (N, C, d1, ...), got a single number")
     if x.array.ndim <= 2:
         return x.reshape(-1, x.array.shape[-1])
     return x.movedim(1, -1).reshape(-1, x.array.shape[1])
+
+
+def _check_scores(name: str, input: Tensor, weight: Tensor | None) -> None:
+    check_floating(name, input=input, weight=weight)
+    if input.array.ndim == 0:
+        raise ValueError(f"{name}: input must be (C,), (N, C) or (N, C, d1, ...), got a single number")
 
 
 def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> bool:
@@ -150,7 +154,7 @@ def nll_loss(
         >>> tinycnn.nn.functional.nll_loss(tinycnn.tensor([[-1.0, -3.0]]), tinycnn.tensor([1]))
         tensor(3.)
     """
-    check_floating("nll_loss", input=input, weight=weight)
+    _check_scores("nll_loss", input, weight)
     ignored = _check_classes("nll_loss", input, target, weight, ignore_index)
     loss, weights = _picked(_classes_last("nll_loss", input), target.reshape(-1), weight, ignore_index, ignored)
     return _weighted("nll_loss", loss, weights, target, reduction)
@@ -199,7 +203,7 @@ def cross_entropy(
         >>> tinycnn.nn.functional.cross_entropy(tinycnn.zeros(1, 10), tinycnn.tensor([3]))
         tensor(2.3026)
     """
-    check_floating("cross_entropy", input=input, weight=weight)
+    _check_scores("cross_entropy", input, weight)
     _check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
