@@ -62,6 +62,7 @@ def main() -> None:
                     str(args.data_dir),
                 ]
                 threads = {name: str(args.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+                threads["OPENBLAS_THREAD_TIMEOUT"] = "4"  # as tinycnn sets it, but here NumPy is imported first
                 subprocess.run(command, check=True, env={**os.environ, **threads})
                 found = json.loads((pathlib.Path(folder) / f"{engine}.json").read_text())
                 runs.append({"engine": engine, "seed": seed, **found})
