@@ -771,6 +771,12 @@ def _truth(make: Make) -> list[Sample]:
     ]
 
 
+def _holds(name: str, input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    ndim = expect_tensor(name, input).array.ndim
+    axes = () if dim == () else axes_of(name, dim, ndim)
+    return Holds.apply(input, axes, keepdim, name)
+
+
 @op(_truth, differentiable=False)
 def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether all elements are true, that is not 0; True of nothing.
@@ -788,9 +794,7 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
         >>> tinycnn.tensor([[True, False], [True, True]]).all(dim=1)
         tensor([False,  True])
     """
-    ndim = expect_tensor("all", input).array.ndim
-    axes = () if dim == () else axes_of("all", dim, ndim)
-    return Holds.apply(input, axes, keepdim, "all")
+    return _holds("all", input, dim, keepdim)
 
 
 @op(_truth, differentiable=False)
@@ -810,9 +814,7 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
         >>> tinycnn.tensor([[True, False], [False, False]]).any(dim=1)
         tensor([ True, False])
     """
-    ndim = expect_tensor("any", input).array.ndim
-    axes = () if dim == () else axes_of("any", dim, ndim)
-    return Holds.apply(input, axes, keepdim, "any")
+    return _holds("any", input, dim, keepdim)
 
 
 @op(
