@@ -8,158 +8,12 @@ import importlib.resources
 import pathlib
 import struct
 import tracemalloc
-from typing import Any
 
 import numpy as np
 import pytest
 
 import tinycnn
 from tinycnn import data
-
-
-class Squares(data.Dataset[tuple[int, float]]):
-    """A dataset without `batch`."""
-
-    def __len__(self) -> int:
-        return 10
-
-    def __getitem__(self, index: int) -> tuple[int, float]:
-        return index, float(index) ** 2
-
-
-def source(seed: int) -> Any:
-    return tinycnn.Generator().manual_seed(seed)
-
-
-# ---- datasets -------------------------------------------------------------------------------------------------------
-
-
-def test_tensor_dataset() -> None:
-    X, y = tinycnn.randn(6, 2), tinycnn.arange(6)
-    dataset = data.TensorDataset(X, y)
-    assert len(dataset) == 6
-    assert dataset[4][1].item() == 4
-    a, b = dataset.batch(np.array([5, 0]))
-    np.testing.assert_array_equal(a.numpy(), X.numpy()[[5, 0]])
-    assert b.tolist() == [5, 0]
-    a.array[...] = 0
-    assert (X.numpy() != 0).all()
-    with pytest.raises(ValueError, match="same first dimension, got shapes"):
-        data.TensorDataset(X, tinycnn.arange(5))
-    with pytest.raises(ValueError, match="at least one"):
-        data.TensorDataset()
-
-
-def test_image_dataset_checks_what_it_is_given() -> None:
-    images, labels = np.zeros((3, 1, 2, 2), np.uint8), np.arange(3)
-    with pytest.raises(ValueError, match=r"expected images \(N, C, H, W\)"):
-        data.ImageDataset(images[0], labels, "abc")
-    with pytest.raises(ValueError, match="must be uint8 or floating, got int64"):
-        data.ImageDataset(images.astype(np.int64), labels, "abc")
-    with pytest.raises(ValueError, match="labels must be from 0 to 1, got 0 to 2"):
-        data.ImageDataset(images, labels, "ab")
-    dataset = data.ImageDataset(images + 255, labels, "abc")
-    image, label = dataset[-1]
-    assert (image.dtype, image.shape, image.numpy().max(), label) == (tinycnn.float32, (1, 2, 2), 1.0, 2)
-    with pytest.raises(IndexError, match="index 3 is out of range, there are 3 samples"):
-        dataset[3]
-
-
-def test_subset() -> None:
-    part = data.Subset(Squares(), [7, 2, -1])
-    assert [part[i] for i in range(3)] == [(7, 49.0), (2, 4.0), (9, 81.0)]
-    assert not hasattr(part, "batch")
-    images = data.Subset(data.Digits(), [5, 6])
-    np.testing.assert_array_equal(images.batch(np.array([1]))[0].numpy()[0], data.Digits()[6][0].numpy())  # type: ignore[attr-defined]
-    with pytest.raises(IndexError, match="index 10"):
-        data.Subset(Squares(), [10])
-
-
-def test_random_split() -> None:
-    parts = data.random_split(Squares(), [7, 3], source(0))
-    assert [len(p) for p in parts] == [7, 3]
-    assert sorted(int(i) for p in parts for i in p.indices) == list(range(10))
-    again = data.random_split(Squares(), [7, 3], source(0))
-    assert parts[0].indices.tolist() == again[0].indices.tolist()
-    assert [len(p) for p in data.random_split(Squares(), [1 / 3, 1 / 3, 1 / 3])] == [4, 3, 3]
-    for wrong in ([7, 4], [0.5, 0.4], [11, -1], [5.5, 4.5]):
-        with pytest.raises(ValueError, match="random_split"):
-            data.random_split(Squares(), wrong)
-
-
-# ---- the loader -----------------------------------------------------------------------------------------------------
-
-
-def test_loader_batches_in_order() -> None:
-    loader = data.DataLoader(Squares(), batch_size=4)
-    batches = list(loader)
-    assert len(loader) == 3
-    assert [len(b[0]) for b in batches] == [4, 4, 2]
-    assert batches[0][0].tolist() == [0, 1, 2, 3]
-    assert batches[0][0].dtype is tinycnn.int64
-    assert batches[2][1].tolist() == [64.0, 81.0]
-    assert batches[2][1].dtype is tinycnn.float64
-    assert [len(b[0]) for b in data.DataLoader(Squares(), 4, drop_last=True)] == [4, 4]
-    assert len(data.DataLoader(Squares(), 4, drop_last=True)) == 2
-
-
-def test_shuffle_is_seeded_and_new_each_epoch() -> None:
-    def orders(loader: data.DataLoader) -> list[list[int]]:
-        return [[i for b in loader for i in b[0].tolist()] for _ in range(2)]
-
-    first, second = orders(data.DataLoader(Squares(), 3, shuffle=True, generator=source(1)))
-    assert sorted(first) == sorted(second) == list(range(10))
-    assert first != second
-    assert orders(data.DataLoader(Squares(), 3, shuffle=True, generator=source(1))) == [first, second]
-    tinycnn.manual_seed(5)
-    default = orders(data.DataLoader(Squares(), 3, shuffle=True))
-    tinycnn.manual_seed(5)
-    assert orders(data.DataLoader(Squares(), 3, shuffle=True)) == default
-
-
-def test_sampler_and_collate() -> None:
-    loader = data.DataLoader(Squares(), 2, sampler=[9, 1, 5], collate_fn=lambda samples: samples)
-    assert list(loader) == [[(9, 81.0), (1, 1.0)], [(5, 25.0)]]
-    assert len(loader) == 2
-    with pytest.raises(ValueError, match="not both"):
-        data.DataLoader(Squares(), shuffle=True, sampler=[1])
-    for wrong in (0, -1, 2.0, True):
-        with pytest.raises(ValueError, match="batch_size must be an integer of 1 or more"):
-            data.DataLoader(Squares(), wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "dataset", [data.Digits(train=False), data.Subset(data.Digits(), range(50, 90))], ids=["digits", "subset"]
-)
-def test_the_quick_way_gives_what_collating_samples_gives(dataset: data.Dataset[Any]) -> None:
-    quick = data.DataLoader(dataset, 16, shuffle=True, generator=source(0))
-    slow = data.DataLoader(dataset, 16, shuffle=True, generator=source(0), collate_fn=data.default_collate)
-    for (X, y), (U, v) in zip(quick, slow, strict=True):
-        np.testing.assert_array_equal(X.numpy(), U.numpy())
-        np.testing.assert_array_equal(y.numpy(), v.numpy())
-        assert (X.dtype, y.dtype) == (U.dtype, v.dtype) == (tinycnn.float32, tinycnn.int64)
-
-
-def test_default_collate() -> None:
-    samples = [
-        {"x": tinycnn.ones(2), "y": (1, np.float32(0.5), "a")},
-        {"x": tinycnn.zeros(2), "y": (2, np.float32(1), "b")},
-    ]
-    batch = data.default_collate(samples)
-    assert batch["x"].tolist() == [[1, 1], [0, 0]]
-    numbers, floats, words = batch["y"]
-    assert (numbers.tolist(), floats.dtype, words) == ([1, 2], tinycnn.float32, ["a", "b"])
-    assert data.default_collate([True, False]).dtype is tinycnn.bool
-    assert data.default_collate([np.ones(3), np.ones(3)]).shape == (2, 3)
-    with pytest.raises(ValueError, match="must have one shape"):
-        data.default_collate([tinycnn.ones(2), tinycnn.ones(3)])
-    with pytest.raises(ValueError, match="must have one shape"):
-        data.default_collate([np.ones(2), np.ones(3)])
-    with pytest.raises(ValueError, match="equally many fields"):
-        data.default_collate([(1,), (1, 2)])
-    with pytest.raises(TypeError, match="cannot make a batch of object"):
-        data.default_collate([object()])
-
 
 # ---- the digits -----------------------------------------------------------------------------------------------------
 
@@ -190,18 +44,6 @@ def test_digits_agree_with_scikit_learn() -> None:
     published = datasets.load_digits()
     np.testing.assert_array_equal(archive["images"], published.images)
     np.testing.assert_array_equal(archive["labels"], published.target)
-
-
-@pytest.mark.parity
-def test_upscaling_is_pytorchs_bilinear() -> None:
-    torch = pytest.importorskip("torch")
-    from tinycnn.data.digits import upscaling_matrix
-
-    image = np.random.default_rng(0).random((5, 7)).astype(np.float32)
-    ours = upscaling_matrix(5, 28) @ image @ upscaling_matrix(7, 11).T
-    theirs = torch.nn.functional.interpolate(torch.tensor(image)[None, None], (28, 11), mode="bilinear")
-    np.testing.assert_allclose(ours, theirs[0, 0].numpy(), atol=1e-6)
-    np.testing.assert_array_equal(upscaling_matrix(1, 3), np.ones((3, 1)))
 
 
 # ---- IDX files ------------------------------------------------------------------------------------------------------
@@ -309,12 +151,16 @@ def test_fashion_mnist_is_found(small_sets: pathlib.Path, monkeypatch: pytest.Mo
 
 def test_what_is_missing_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TINYCNN_DATA", raising=False)
-    with pytest.raises(FileNotFoundError, match=r"Set TINYCNN_DATA .* from https://github.com/zalandoresearch"):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(
+        FileNotFoundError, match=r"get it from https://github.com/zalandoresearch.*set TINYCNN_DATA"
+    ) as caught:
         data.FashionMNIST()
-    with pytest.raises(FileNotFoundError, match="MNIST/raw") as caught:
+    assert str(tmp_path / "cache" / "tinycnn" / "data" / "fashion-mnist") in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"MNIST/raw.*--download \(download=True\)") as caught:
         data.MNIST(tmp_path)
     assert str(tmp_path / "mnist") in str(caught.value)
-    assert "get them from https://yann.lecun.com" in str(caught.value)
+    assert "get it from https://yann.lecun.com" in str(caught.value)
     with pytest.raises(ValueError, match=r"no data set is called 'fashion', .*did you mean 'fashion-mnist'"):
         data.load("fashion")
 

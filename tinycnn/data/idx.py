@@ -13,16 +13,16 @@ import os
 import pathlib
 import struct
 import zlib
-from collections.abc import Sequence
-from typing import BinaryIO, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from .dataset import ImageDataset
+from .download import Progress, RemoteFile
+from .published import PublishedImages
+from .streams import MAX_DEFLATE_RATIO, read_exactly
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_MAX_DEFLATE_RATIO = 1032  # deflate codes at most 258 bytes in 2 bits
-_CHUNK = 1 << 20
 
 
 def read_idx(path: str | os.PathLike[str], shape: Sequence[int | None] | None = None) -> np.ndarray:
@@ -47,7 +47,7 @@ def read_idx(path: str | os.PathLike[str], shape: Sequence[int | None] | None = 
         try:
             if packed:
                 with gzip.GzipFile(fileobj=raw) as stream:
-                    return _parse(path, stream, shape, size * _MAX_DEFLATE_RATIO, exact=False)
+                    return _parse(path, stream, shape, size * MAX_DEFLATE_RATIO, exact=False)
             return _parse(path, raw, shape, size, exact=True)
         except EOFError:
             raise ValueError(f"{path}: the file is truncated: its gzip stream has no end") from None
@@ -86,32 +86,31 @@ def _parse(
             f"{path}: the file is truncated or corrupt: the header claims {claim} elements in {size:,} bytes, "
             f"but {limit}"
         )
-    data = bytearray()
-    while len(data) < size:
-        chunk = stream.read(min(size - len(data), _CHUNK))
-        if not chunk:
-            raise ValueError(
-                f"{path}: the file is truncated: the header claims {claim} elements in {size:,} bytes, "
-                f"{len(data):,} are there"
-            )
-        data += chunk
+    complaint = f"{path}: the file is truncated: the header claims {claim} elements in {size:,} bytes"
+    data = read_exactly(stream, size, complaint)
     if stream.read(1):  # at the end of a gzip stream this also verifies its checksum
         raise ValueError(f"{path}: more data follow the {claim} elements that the header claims")
-    return np.frombuffer(data, dtype).reshape(dims).astype(dtype.newbyteorder("="), copy=False)
+    return data.view(dtype).reshape(dims).astype(dtype.newbyteorder("="), copy=False)
 
 
-class _IdxImages(ImageDataset):
-    """A published pair of IDX files: images 28x28 and their labels."""
+class _IdxImages(PublishedImages):
+    """Two published pairs of IDX files: images 28x28 and their labels."""
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    source: ClassVar[str]
     class_names: ClassVar[tuple[str, ...]]
+    files: ClassVar[tuple[RemoteFile, ...]]
     sizes: ClassVar[dict[str, int]] = {"train": 60_000, "t10k": 10_000}
 
-    def __init__(self, root: str | os.PathLike[str] | None = None, train: bool = True) -> None:
-        part = "train" if train else "t10k"
-        folder = self._find_folder(root, part)
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        download: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        if download:
+            self.fetch(root, progress)
+        folder, part = self.find(root, train), _part(train)
         n = self.sizes[part]
         images = read_idx(_file(folder, f"{part}-images-idx3-ubyte"), (None, 28, 28))
         labels = read_idx(_file(folder, f"{part}-labels-idx1-ubyte"), (None,))
@@ -123,35 +122,35 @@ class _IdxImages(ImageDataset):
         if labels.max() > 9:
             path = _file(folder, f"{part}-labels-idx1-ubyte")
             raise ValueError(f"{path}: label {labels.max()} found, classes are 0 to 9")
-        super().__init__(images[:, None], labels, self.class_names)
+        super().__init__(images[:, None], labels, self.class_names, transform)
 
     @classmethod
-    def _find_folder(cls, root: str | os.PathLike[str] | None, part: str) -> pathlib.Path:
-        if root is not None:
-            base = pathlib.Path(root)
-            candidates = [base / cls.name, base / cls.__name__ / "raw", base]
-        elif os.environ.get("TINYCNN_DATA"):
-            base = pathlib.Path(os.environ["TINYCNN_DATA"])
-            candidates = [base / cls.name, base / cls.__name__ / "raw"]
-        else:
-            raise FileNotFoundError(
-                f"{cls.title}: no folder given. Set TINYCNN_DATA to (or give as root or --data-dir) a folder with "
-                f"{cls.name}/train-images-idx3-ubyte.gz and its three companions, from {cls.source}"
-            )
-        needed = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
-        for folder in candidates:
-            if all(_file(folder, name).is_file() for name in needed):
-                return folder
-        looked = ", ".join(str(folder) for folder in candidates)
-        raise FileNotFoundError(
-            f"{cls.title}: {needed[0]} and {needed[1]} (plain or .gz) are not in {looked}; get them from {cls.source}"
-        )
+    def missing_files(cls, folder: pathlib.Path, train: bool) -> list[RemoteFile]:
+        """What a folder lacks of one part; a file may be there unpacked."""
+        return [
+            file
+            for file in cls.files
+            if file.name.startswith(_part(train)) and not _file(folder, file.name.removesuffix(".gz")).is_file()
+        ]
+
+
+def _part(train: bool) -> str:
+    """What the names of one part's files begin with."""
+    return "train" if train else "t10k"
 
 
 def _file(folder: pathlib.Path, name: str) -> pathlib.Path:
     """The plain file if it is there, else its compressed form."""
     plain = folder / name
     return plain if plain.is_file() else folder / f"{name}.gz"
+
+
+def _published(mirrors: Sequence[str], facts: dict[str, tuple[int, str]]) -> tuple[RemoteFile, ...]:
+    """The files of a table of sizes and checksums, at each of the addresses."""
+    return tuple(
+        RemoteFile(f"{name}.gz", tuple(f"{mirror}{name}.gz" for mirror in mirrors), size, sha256)
+        for name, (size, sha256) in facts.items()
+    )
 
 
 class FashionMNIST(_IdxImages):
@@ -161,20 +160,40 @@ class FashionMNIST(_IdxImages):
 
     Args:
         root: the folder with the four published files, or the one above it; by default TINYCNN_DATA, as
-            $TINYCNN_DATA/fashion-mnist/train-images-idx3-ubyte.gz.
+            $TINYCNN_DATA/fashion-mnist/train-images-idx3-ubyte.gz, else ~/.cache/tinycnn/data.
         train: the training part, or else the test part.
+        transform: changes the images, see `tinycnn.data.transforms`.
+        download: fetch the files that are not there (31 MB in all).
+        progress: called while downloading with the bytes that are there and their total.
 
     Raises:
         FileNotFoundError: if the files are not found.
+        DownloadError: if they cannot be downloaded.
         ValueError: if one of them is damaged.
     """
 
     name = "fashion-mnist"
     title = "Fashion-MNIST"
     source = "https://github.com/zalandoresearch/fashion-mnist"
+    other_folders = ("FashionMNIST/raw",)
     class_names = (
         "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
     )  # fmt: skip
+    files = _published(
+        [
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ],
+        {
+            "train-images-idx3-ubyte": (
+                26_421_880,
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            ),
+            "train-labels-idx1-ubyte": (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+            "t10k-images-idx3-ubyte": (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+            "t10k-labels-idx1-ubyte": (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+        },
+    )
 
 
 class MNIST(_IdxImages):
@@ -184,15 +203,29 @@ class MNIST(_IdxImages):
 
     Args:
         root: the folder with the four published files, or the one above it; by default TINYCNN_DATA, as
-            $TINYCNN_DATA/mnist/train-images-idx3-ubyte.gz.
+            $TINYCNN_DATA/mnist/train-images-idx3-ubyte.gz, else ~/.cache/tinycnn/data.
         train: the training part, or else the test part.
+        transform: changes the images, see `tinycnn.data.transforms`.
+        download: fetch the files that are not there (12 MB in all).
+        progress: called while downloading with the bytes that are there and their total.
 
     Raises:
         FileNotFoundError: if the files are not found.
+        DownloadError: if they cannot be downloaded.
         ValueError: if one of them is damaged.
     """
 
     name = "mnist"
     title = "MNIST"
     source = "https://yann.lecun.com/exdb/mnist"
+    other_folders = ("MNIST/raw",)
     class_names = tuple(str(digit) for digit in range(10))
+    files = _published(
+        ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://yann.lecun.com/exdb/mnist/"],
+        {
+            "train-images-idx3-ubyte": (9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+            "train-labels-idx1-ubyte": (28_881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+            "t10k-images-idx3-ubyte": (1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+            "t10k-labels-idx1-ubyte": (4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+        },
+    )
