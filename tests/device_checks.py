@@ -363,6 +363,54 @@ def batch_norm_trains() -> None:
     check_training(small_network, momentum=0.9, dampening=0.1)
 
 
+OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
+    "SGD": [{}, {"momentum": 0.9, "weight_decay": 0.1, "nesterov": True}],
+    "Adam": [{}, {"amsgrad": True, "weight_decay": 0.1, "maximize": True}],
+    "AdamW": [{}],
+    "RMSprop": [{}, {"momentum": 0.9, "centered": True, "weight_decay": 0.1}],
+    "Adagrad": [{"lr_decay": 0.1, "weight_decay": 0.1}],
+}
+
+
+def stepped(device: str, name: str, dtype: str, options: dict[str, Any]) -> tuple[Any, Callable[[], None]]:
+    """An optimiser on a device, and what makes a step with clipped gradients."""
+    rng = np.random.default_rng(0)
+    start, *grads = (rng.standard_normal((2, 3, 4, 4)) for _ in range(2))
+    params = [tinycnn.tensor(start, device=device).to(dtype).requires_grad_() for _ in range(2)]
+    params[1] = params[1].detach().to(memory_format=tinycnn.channels_last).requires_grad_()
+    optimizer = getattr(tinycnn.optim, name)(params, lr=0.01, **options)
+    scheduler = tinycnn.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    gradient = tinycnn.tensor(grads[0], device=device).to(dtype)
+
+    def step() -> None:
+        for p in params:
+            p.grad = gradient.clone()
+        nn.utils.clip_grad_value_(params, 2.0)
+        nn.utils.clip_grad_norm_(params, 1.0)
+        optimizer.step()
+        scheduler.step()
+
+    return optimizer, step
+
+
+@check
+def optimizers_step() -> None:
+    for name, cases in OPTIMIZERS.items():
+        for options in cases:
+            for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5), ("float16", 2e-3)):
+                (a, step_a), (b, step_b) = (stepped(d, name, dtype, options) for d in ("cuda", "cpu"))
+                for _ in range(5):
+                    step_a()
+                    with tinycnn.use_kernels("reference"):
+                        step_b()
+                for p, q in zip(a.param_groups[0]["params"], b.param_groups[0]["params"], strict=True):
+                    assert p.is_cuda
+                    same(f"{name} {options} {dtype}", host(p), host(q), tolerance)
+                    for key, value in b.state.get(q, {}).items():
+                        if isinstance(value, Tensor):
+                            same(f"{name} {options} {dtype} {key}", host(a.state[p][key]), host(value), tolerance)
+
+
 @check
 def state_moves_between_devices() -> None:
     net = small_network()

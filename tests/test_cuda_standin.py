@@ -17,7 +17,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from device_checks import CHECKS, check_op, lenet_step, mapped, moved, random_like, refuses, tensors_in
+from device_checks import (
+    CHECKS,
+    OPTIMIZERS,
+    check_op,
+    lenet_step,
+    mapped,
+    moved,
+    random_like,
+    refuses,
+    stepped,
+    tensors_in,
+)
 
 import tinycnn
 from tinycnn import nn
@@ -104,6 +115,19 @@ def a_batch_norm_step_reads_nothing_but_the_loss() -> None:
         net(X).backward(v)
         optimizer.step()
     assert (traffic.to_device, traffic.to_host, traffic.waits) == (0, 0, 0), traffic
+
+
+@stand_in
+def optimizers_and_clipping_read_nothing() -> None:
+    import cupy_standin
+
+    for name, cases in OPTIMIZERS.items():
+        for options in cases:
+            step = stepped("cuda", name, "float32", options)[1]
+            step()
+            with cupy_standin.counted() as traffic:
+                step()
+            assert (traffic.to_device, traffic.to_host, traffic.waits) == (0, 0, 0), (name, traffic)
 
 
 @stand_in

@@ -567,36 +567,78 @@ def test_fast_softmax_of_special_numbers(name: str, dtype: Any) -> None:
 # -------------------------------------------------------------------------------------------------------- optimiser
 
 
+# The optimisers' kernels: how many arrays they remember, and numbers to call them with. A None takes an array's place.
+STEPS: dict[str, list[tuple[tuple[bool, ...], tuple[Any, ...]]]] = {
+    "sgd_step": [
+        ((remembers,), (0.1, 0.9 * remembers, *rest))
+        for remembers in (False, True)
+        for rest in ((0.0, 0.0, False), (0.3, 0.1, False), (0.0, 0.1, True))
+    ],
+    "adam_step": [
+        ((True, True, peak), (7, 0.1, 0.9, 0.99, 1e-8, decay, decoupled))
+        for peak in (False, True)
+        for decay, decoupled in ((0.0, False), (0.1, False), (0.1, True))
+    ],
+    "rmsprop_step": [
+        ((True, mean, velocity), (0.1, 0.9, 1e-2, 0.9 * velocity, decay))
+        for mean, velocity in itertools.product((False, True), repeat=2)
+        for decay in (0.0, 0.1)
+    ],
+    "adagrad_step": [((True,), (0.1, 1e-10, decay)) for decay in (0.0, 0.1)],
+}
+ALL_STEPS = [(name, *case) for name, cases in STEPS.items() for case in cases]
+
+
+def states_of(name: str, remembers: tuple[bool, ...], rng: np.random.Generator, shape: Any, dtype: Any) -> list[Any]:
+    """What an optimiser may remember: squares that are no less than the mean's."""
+    states = [np.asarray(random(rng, shape, dtype), dtype) * dtype(0.1) for _ in remembers]
+    if name != "sgd_step":
+        for i in (1, 2) if name == "adam_step" else (0,):
+            states[i] = abs(states[i]) + dtype(0.5)
+    return [s if present else None for s, present in zip(states, remembers, strict=True)]
+
+
 @needs_numba
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (4, 3, 2, 2), (300, 400)], ids=str)
-@pytest.mark.parametrize("momentum", [None, 0.9])
-@pytest.mark.parametrize(
-    ("dampening", "weight_decay", "nesterov"), [(0.0, 0.0, False), (0.3, 0.1, False), (0.0, 0.1, True)]
-)
-def test_fast_sgd_step(
-    shape: tuple[int, ...], dtype: Any, momentum: float | None, dampening: float, weight_decay: float, nesterov: bool
+@pytest.mark.parametrize(("name", "remembers", "numbers"), ALL_STEPS)
+def test_fast_optimiser_steps(
+    name: str, remembers: tuple[bool, ...], numbers: tuple[Any, ...], shape: tuple[int, ...], dtype: Any
 ) -> None:
     rng = np.random.default_rng(0)
-    param, grad, buffer = (np.asarray(random(rng, shape, dtype), dtype) for _ in range(3))
+    param, grad = (np.asarray(random(rng, shape, dtype), dtype) for _ in range(2))
+    states = states_of(name, remembers, rng, shape, dtype)
     layouts = ["planes", "channels-last", "backwards", "slice"] if len(shape) == 4 else ["planes"]
-    for of_param, of_grad, of_buffer in itertools.product(layouts, repeat=3):
+    for of_param, of_grad, of_state in itertools.product(layouts, repeat=3):
         results = []
         for run in (fast, plain):
-            p, g, b = LAYOUTS[of_param](param.copy()), LAYOUTS[of_grad](grad), LAYOUTS[of_buffer](buffer.copy())
-            velocity = None if momentum is None else b
-            assert run("sgd_step", p, g, velocity, 0.1, momentum or 0.0, dampening, weight_decay, nesterov) is None
+            p, g = LAYOUTS[of_param](param.copy()), LAYOUTS[of_grad](grad)
+            memory = [None if s is None else LAYOUTS[of_state](s.copy()) for s in states]
+            assert run(name, p, g, *memory, *numbers) is None
             np.testing.assert_array_equal(g, grad)
-            results.append((p, b))
+            results.append((p, *(m for m in memory if m is not None)))
         assert_close(*results, scale=2)
+        if param.size:
+            assert not np.array_equal(results[0][0], param)
 
 
 @needs_numba
-def test_sgd_without_decay_leaves_infinity_alone() -> None:
-    param = np.array([np.inf, 1.0])
-    for buffer in (None, np.zeros(2)):
-        fast("sgd_step", param, np.ones(2), buffer, 0.5, 0.9, 0.0, 0.0, False)
-        assert param[0] == np.inf
+@pytest.mark.parametrize("name", STEPS)
+def test_steps_without_decay_leave_infinity_alone(name: str) -> None:
+    decay = {"sgd_step": 3, "adam_step": 5, "rmsprop_step": 4, "adagrad_step": 2}[name]
+    for remembers, numbers in STEPS[name]:
+        if numbers[decay] == 0:
+            param = np.array([np.inf, 1.0])
+            fast(name, param, np.ones(2), *(np.ones(2) if r else None for r in remembers), *numbers)
+            assert param[0] == np.inf
+
+
+@needs_numba
+def test_an_amsgrad_step_keeps_nan() -> None:
+    param, square, peak = (np.full(2, start) for start in (1.0, 0.0, 0.5))
+    for run in (fast, plain):
+        run("adam_step", param, np.array([np.nan, 1.0]), np.zeros(2), square, peak, *STEPS["adam_step"][0][1])
+        assert np.isnan(param).tolist() == np.isnan(square).tolist() == np.isnan(peak).tolist() == [True, False]
 
 
 # -------------------------------------------------------------------------------------------- what holds for them all
@@ -640,17 +682,17 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for name in ("softmax", "log_softmax"):
         yield name, (x, 1)
         yield f"{name}_backward", (g, plain(name, x, 1), 1)
-    for buffer in (None, g.copy()):
-        yield "sgd_step", (x.copy(), g, buffer, 0.1, 0.9, 0.1, 0.1, True)
+    for step, remembers, numbers in ALL_STEPS:
+        yield step, (x.copy(), g, *states_of(step, remembers, rng, x.shape, dtype), *numbers)
 
 
 def run_fresh(name: str, args: tuple[Any, ...]) -> tuple[Array, ...]:
-    """Run a fast kernel; sgd_step gives the arrays that it changes."""
-    if name != "sgd_step":
+    """Run a fast kernel; those of the optimisers give the arrays that they change."""
+    if name not in STEPS:
         return as_tuple(fast(name, *args))
     args = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
     fast(name, *args)
-    return tuple(a for a in (args[0], args[2]) if a is not None)
+    return tuple(a for a in args if isinstance(a, np.ndarray))
 
 
 @needs_numba
@@ -779,9 +821,9 @@ def test_on_compile_tells_what_is_compiled_and_the_disk_remembers(tmp_path: Any)
 def test_warm_up_compiles_every_kernel() -> None:
     script = (
         "from tinycnn.kernels import cpu\n"
-        "from tinycnn.kernels.cpu import _jit, conv, elementwise, layout, norm, planes, pool, softmax\n"
+        "from tinycnn.kernels.cpu import _jit, conv, elementwise, layout, norm, optim, planes, pool, softmax\n"
         "cpu.warm_up()\n"
-        "for module in (conv, elementwise, layout, norm, planes, pool, softmax):\n"
+        "for module in (conv, elementwise, layout, norm, optim, planes, pool, softmax):\n"
         "    for name, kernel in vars(module).items():\n"
         "        if isinstance(kernel, _jit.Kernel):\n"
         "            for compiled in (kernel._serial, kernel._parallel):\n"

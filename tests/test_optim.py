@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from typing import Any
 
@@ -69,6 +70,56 @@ def test_float16_parameters_move() -> None:
     optimizer.step()
     assert p.tolist() == [0.375] * 3  # 1 - 0.25 * 1 - 0.25 * 1.5
     assert p.dtype is tinycnn.float16
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_what_is_not_offered_is_named(name: str) -> None:
+    make = getattr(optim, name)
+    arguments = {"foreach", "differentiable", "capturable", "fused"} & set(inspect.signature(make).parameters)
+    assert {"foreach", "differentiable"} <= arguments
+    for argument in arguments:
+        make([leaf([1.0])], **{argument: False})
+        with pytest.raises(NotImplementedError, match=f"{name}: {argument}=True is not offered"):
+            make([leaf([1.0])], **{argument: True})
+
+
+def test_states_are_wide_enough_for_small_squares() -> None:
+    """The square of 1e-4 is 0 in float16; the step is lr nevertheless, before and after a saved state."""
+    p = tinycnn.ones(2, dtype=tinycnn.float16).requires_grad_()
+    p.grad = tinycnn.tensor([1e-4, 0.0], dtype=tinycnn.float16)
+    optimizer = optim.Adam([p], lr=0.125)
+    for expected in (0.875, 0.75, 0.625):
+        optimizer.step()
+        assert p.tolist() == [expected, 1.0]
+        optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[p]["exp_avg_sq"].dtype is tinycnn.float32
+
+
+def test_complex_parameters_are_for_sgd() -> None:
+    p = leaf(np.array([1.0 + 1j]))
+    with pytest.raises(TypeError, match="Adam: parameter 0 is tinycnn.complex128, expected real numbers"):
+        optim.Adam([p])
+    p.grad = tinycnn.tensor(np.array([1j]))
+    optim.SGD([p], lr=1.0).step()
+    assert p.tolist() == [1.0]
+
+
+def test_options_can_be_switched_on_later() -> None:
+    """What an option needs to remember begins at zero when it is first needed."""
+    p = leaf([1.0])
+    for optimizer, option, value, key in (
+        (optim.SGD([p], lr=0.1), "momentum", 0.9, "momentum_buffer"),
+        (optim.RMSprop([p]), "momentum", 0.9, "momentum_buffer"),
+        (optim.RMSprop([p]), "centered", True, "grad_avg"),
+        (optim.Adam([p]), "amsgrad", True, "max_exp_avg_sq"),
+    ):
+        p.grad = tinycnn.ones(1)
+        optimizer.step()
+        assert key not in optimizer.state.get(p, {})
+        optimizer.param_groups[0][option] = value
+        optimizer.step()
+        assert key in optimizer.state[p]
+        assert np.isfinite(p.item())
 
 
 def test_a_step_is_noticed_by_a_waiting_backward() -> None:
@@ -215,6 +266,17 @@ def test_mistakes_end_in_a_sentence() -> None:
                 optim.SGD([p], **{option: value})
     with pytest.raises(ValueError, match="nesterov needs momentum above 0 and dampening 0"):
         optim.SGD([p], lr=0.1, nesterov=True)
+    for name, options in (
+        ("Adam", ("lr", "eps", "weight_decay")),
+        ("RMSprop", ("lr", "alpha", "eps", "weight_decay", "momentum")),
+        ("Adagrad", ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")),
+    ):
+        for option in options:
+            with pytest.raises(ValueError, match=f"{name}: {option} must be 0 or more, got -1"):
+                getattr(optim, name)([p], **{option: -1})
+    for betas in ((0.9, 1.0), (-0.1, 0.9), (0.9,), 0.9):
+        with pytest.raises(ValueError, match="AdamW: betas must be two numbers of 0 or more and below 1, got"):
+            optim.AdamW([p], betas=betas)  # type: ignore[arg-type]
 
 
 def test_a_lazy_layer_must_have_seen_a_batch() -> None:

@@ -19,18 +19,20 @@ from .elementwise import (
     leaky_relu_backward,
     relu,
     relu_backward,
-    sgd_step,
     sigmoid,
     sigmoid_backward,
     tanh_backward,
 )
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
+from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 KERNELS: dict[str, Callable[..., Any]] = {
     kernel.__name__: kernel
     for kernel in (
+        adagrad_step,
+        adam_step,
         adaptive_max_pool2d,
         avg_pool2d,
         avg_pool2d_backward,
@@ -53,6 +55,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
         max_pool2d,
         relu,
         relu_backward,
+        rmsprop_step,
         scatter_plane,
         sgd_step,
         sigmoid,

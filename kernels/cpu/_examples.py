@@ -16,12 +16,12 @@ from .elementwise import (
     leaky_relu_backward,
     relu,
     relu_backward,
-    sgd_step,
     sigmoid,
     sigmoid_backward,
     tanh_backward,
 )
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
+from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
@@ -72,6 +72,9 @@ def _activations(x: Array) -> None:
 def _steps(x: Array) -> None:
     for buffer in (None, x.copy()):
         sgd_step(x.copy(), x, buffer, 0.1, 0.9, 0.0, 0.0, False)
+    adam_step(x.copy(), x, x.copy(), x * x, None, 1, 0.1, 0.9, 0.999, 1e-8, 0.0, False)
+    rmsprop_step(x.copy(), x, x * x, None, None, 0.1, 0.99, 1e-8, 0.0, 0.0)
+    adagrad_step(x.copy(), x, x * x, 0.1, 1e-10, 0.0)
 
 
 def run_all(dtype: np.dtype[Any]) -> None:

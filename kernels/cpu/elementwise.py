@@ -1,4 +1,4 @@
-"""Activations and the optimiser's update: one pass over memory, whatever the equation.
+"""Activations: one pass over memory, whatever the equation.
 
 An array of any axis order is one line of numbers in memory; `Flat` finds it. Each thread takes a piece of the line.
 The pieces are looped over as slices from 0, which the compiler turns into vector code.
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from ..reference.elementwise import sgd_step as reference_sgd_step
 from ._jit import Array, kernel, prange
 from ._math import exp, normal_cdf
-from .layout import Flat, contiguous, jobs_for, memory_order
+from .layout import Flat
 
 _DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
 _EXP_COST = 8  # an exponential, in simple operations
@@ -160,66 +157,3 @@ def gelu_backward(g: Array, x: Array) -> Array:
     flat = Flat(x, g)
     _gelu_backward(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
     return flat.result()
-
-
-@kernel
-def _sgd(param: Array, grad: Array, lr: float, weight_decay: float, jobs: int) -> None:
-    for job in prange(jobs):
-        lo, hi = job * param.size // jobs, (job + 1) * param.size // jobs
-        ps, gs = param[lo:hi], grad[lo:hi]
-        if weight_decay == 0:
-            for i in range(ps.size):
-                ps[i] -= lr * gs[i]
-        else:
-            for i in range(ps.size):
-                ps[i] -= lr * (gs[i] + weight_decay * ps[i])
-
-
-@kernel
-def _sgd_momentum(
-    param: Array,
-    grad: Array,
-    buffer: Array,
-    lr: float,
-    momentum: float,
-    weight: float,
-    weight_decay: float,
-    nesterov: bool,
-    jobs: int,
-) -> None:
-    """`weight` is the new step's in the velocity, 1 - dampening."""
-    for job in prange(jobs):
-        lo, hi = job * param.size // jobs, (job + 1) * param.size // jobs
-        ps, gs, vs = param[lo:hi], grad[lo:hi], buffer[lo:hi]
-        for i in range(ps.size):
-            step = gs[i]
-            if weight_decay != 0:
-                step += weight_decay * ps[i]
-            velocity = momentum * vs[i] + weight * step
-            vs[i] = velocity
-            ps[i] -= lr * (step + momentum * velocity if nesterov else velocity)
-
-
-def sgd_step(
-    param: Array,
-    grad: Array,
-    buffer: Array | None,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-) -> None:
-    order = memory_order(param)
-    if order is None or (buffer is not None and memory_order(buffer.transpose(order)) != tuple(range(param.ndim))):
-        reference_sgd_step(np, param, grad, buffer, lr, momentum, dampening, weight_decay, nesterov)
-        return
-    real = param.dtype.type
-    line = param.transpose(order).reshape(-1)
-    gradient = contiguous(grad.transpose(order)).reshape(-1)
-    if buffer is None:
-        _sgd(param.size, line, gradient, real(lr), real(weight_decay), jobs_for(param.size))
-        return
-    velocity = buffer.transpose(order).reshape(-1)
-    numbers = real(lr), real(momentum), real(1 - dampening), real(weight_decay)
-    _sgd_momentum(param.size, line, gradient, velocity, *numbers, nesterov, jobs_for(param.size))

@@ -1,7 +1,8 @@
 """The reference kernels: array code that is meant to be read, written once for NumPy and CuPy.
 
 Every function takes the array library first (`xp`: `numpy` or `cupy`), then arrays of one floating dtype, then plain
-integers. It accepts any memory strides, changes none of its inputs and returns fresh arrays.
+integers. It accepts any memory strides, changes none of its inputs and returns fresh arrays; only the optimisers'
+steps (`optim.py`) work in place.
 
 Letters, the same in every file:
 
@@ -23,16 +24,18 @@ from .elementwise import (
     leaky_relu_backward,
     relu,
     relu_backward,
-    sgd_step,
     sigmoid,
     sigmoid_backward,
     tanh_backward,
 )
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
+from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 KERNELS = (
+    "adagrad_step",
+    "adam_step",
     "adaptive_max_pool2d",
     "avg_pool2d",
     "avg_pool2d_backward",
@@ -55,6 +58,7 @@ KERNELS = (
     "max_pool2d",
     "relu",
     "relu_backward",
+    "rmsprop_step",
     "scatter_plane",
     "sgd_step",
     "sigmoid",

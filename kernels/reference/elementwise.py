@@ -1,4 +1,4 @@
-"""Activations and the optimiser's update: one equation a function, the same for every element.
+"""Activations: one equation a function, the same for every element.
 
 A `*_backward` takes the gradient g of the output and what its equation is shortest in, the input x or the output y.
 """
@@ -61,27 +61,3 @@ def gelu_backward(xp: Any, g: Array, x: Array) -> Array:
     """g * (Phi(x) + x * phi(x)), phi the normal density."""
     cdf = (_erf(xp, x * math.sqrt(0.5)) + 1) * 0.5
     return g * (cdf + x * xp.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi)))
-
-
-def sgd_step(
-    xp: Any,
-    param: Array,
-    grad: Array,
-    buffer: Array | None,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-) -> None:
-    """One step of stochastic gradient descent, in place on `param` and on `buffer` (the velocity, None without one).
-
-    d = grad + weight_decay * param;  buffer = momentum * buffer + (1 - dampening) * d;
-    param -= lr * (d + momentum * buffer if nesterov else buffer)     (Sutskever et al. 2013, PyTorch's form)
-    """
-    step = grad + weight_decay * param if weight_decay else grad
-    if buffer is not None:
-        buffer *= momentum
-        buffer += (1 - dampening) * step
-        step = step + momentum * buffer if nesterov else buffer
-    param -= lr * step

@@ -53,16 +53,130 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         start += p.numel()
 
 
+def _members(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
+
+
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    members = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    return [p.grad for p in members if p.grad is not None]
+    return [p.grad for p in _members(parameters) if p.grad is not None]
+
+
+def _refuse_foreach(name: str, foreach: bool | None) -> None:
+    if foreach:
+        raise NotImplementedError(
+            f"{name}: foreach=True is not offered, each tensor is worked on by itself; leave it out"
+        )
 
 
 @no_grad()
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The norm of all elements of some tensors together.
+
+        ||x||_p = (sum over all elements |x_i|^p)^(1/p)
+
+    Args:
+        tensors: a tensor or several, such as gradients; the result is where the first one is.
+        norm_type: p; math.inf for the greatest absolute value.
+        error_if_nonfinite: whether a norm of inf or nan is an error. To know, the number is read from the device.
+        foreach: PyTorch's; there is one way to compute it here.
+
+    Returns:
+        A tensor of no dimensions; 0 if there are no elements.
+
+    Raises:
+        RuntimeError: if the norm is not finite and error_if_nonfinite is set.
+        ValueError: if norm_type is not positive.
+        NotImplementedError: if foreach is True.
+
+    Example:
+        >>> import tinycnn, tinycnn.nn as nn
+        >>> nn.utils.get_total_norm([tinycnn.tensor([3.0, 0.0]), tinycnn.tensor(-4.0)])
+        tensor(5.)
+    """
+    return _total_norm("get_total_norm", _members(tensors), norm_type, error_if_nonfinite, foreach)
+
+
+def _total_norm(
+    name: str, tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool, foreach: bool | None
+) -> Tensor:
+    _refuse_foreach(name, foreach)
+    p = float(norm_type)
+    if not p > 0:
+        raise ValueError(f"{name}: norm_type must be positive, got {norm_type}")
+    if not tensors:
+        return zeros(())
+    # float16 is too narrow for sums of powers: the square of 256 is infinite in it
+    first = tensors[0]
+    wide = [t.float() if t.array.dtype.itemsize == 2 else t for t in tensors if t.numel()]
+    parts = [_norm_part(t, p).to(first.device) for t in wide]
+    if not parts:
+        return zeros((), dtype=first.dtype, device=first.device)
+    total: Tensor = stack(parts)
+    total = total.max() if p == math.inf else total.sum() ** (1 / p)
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise RuntimeError(f"{name}: the norm of the gradients is {total.item()}, so they cannot be clipped")
+    return total
+
+
+def _norm_part(x: Tensor, p: float) -> Tensor:
+    """What one tensor adds to the sum under the root, or its greatest absolute value."""
+    if p == math.inf:
+        return x.abs().amax()
+    if p == 2 and not x.is_complex():
+        return (x * x).sum()
+    return (x.abs() ** p).sum()
+
+
+@no_grad()
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale all gradients by max_norm / total_norm if that is below 1; the norm is known already.
+
+        g = g * min(1, max_norm / (total_norm + 1e-6))
+
+    Nothing is read from the device. A total_norm of nan goes into the gradients, as it must.
+
+    Args:
+        parameters: a tensor or several; those without a gradient do not count.
+        max_norm: the greatest norm allowed.
+        total_norm: the norm, a tensor of no dimensions, as `get_total_norm` gives it.
+        foreach: PyTorch's; there is one way to compute it here.
+
+    Raises:
+        NotImplementedError: if foreach is True.
+
+    Example:
+        >>> import tinycnn, tinycnn.nn as nn
+        >>> w = tinycnn.tensor([3.0, 4.0], requires_grad=True)
+        >>> (w * w).sum().backward()
+        >>> nn.utils.clip_grads_with_norm_(w, 5.0, nn.utils.get_total_norm(w.grad))
+        >>> w.grad
+        tensor([3.0000, 4.0000])
+    """
+    _refuse_foreach("clip_grads_with_norm_", foreach)
+    share = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1)
+    for g in _gradients(parameters):
+        g.mul_(share.to(g.device))
+
+
 def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale all gradients by max_norm / norm if the norm of all of them together is greater than max_norm.
+
+        g = g * min(1, max_norm / (||all g||_p + 1e-6))
+
+    Nothing is read from the device, unless error_if_nonfinite asks for it.
 
     R. Pascanu et al., "On the difficulty of training recurrent neural networks" (2013), section 3.2.
 
@@ -71,6 +185,7 @@ def clip_grad_norm_(
         max_norm: the greatest norm allowed.
         norm_type: p of the p-norm; math.inf for the greatest absolute value.
         error_if_nonfinite: whether a norm of inf or nan is an error.
+        foreach: PyTorch's; there is one way to compute it here.
 
     Returns:
         The norm before, a tensor of no dimensions.
@@ -78,6 +193,7 @@ def clip_grad_norm_(
     Raises:
         RuntimeError: if the norm is not finite and error_if_nonfinite is set; nothing is changed then.
         ValueError: if norm_type is not positive.
+        NotImplementedError: if foreach is True.
 
     Example:
         >>> import tinycnn, tinycnn.nn as nn
@@ -88,29 +204,19 @@ def clip_grad_norm_(
         >>> w.grad
         tensor([0.6000, 0.8000])
     """
-    p = float(norm_type)
-    if not p > 0:
-        raise ValueError(f"clip_grad_norm_: norm_type must be positive, got {norm_type}")
-    grads = _gradients(parameters)
-    if not grads:
-        return zeros(())
-    if p == math.inf:
-        total: Tensor = stack([g.abs().max() for g in grads if g.numel()]).max()
-    else:
-        total = stack([(g.abs() ** p).sum() for g in grads]).sum() ** (1 / p)
-    norm = total.item()
-    if error_if_nonfinite and not math.isfinite(norm):
-        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be clipped")
-    share = max_norm / (norm + 1e-6)
-    if not share >= 1:  # a nan goes into the gradients, as it must
-        for g in grads:
-            g.copy_(g * share)
+    members = _members(parameters)  # a generator can be walked through only once
+    with no_grad():
+        total = _total_norm("clip_grad_norm_", _gradients(members), norm_type, error_if_nonfinite, foreach)
+    clip_grads_with_norm_(members, max_norm, total)
     return total
 
 
 @no_grad()
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Hold every element of the gradients between -clip_value and clip_value.
+
+    Raises:
+        NotImplementedError: if foreach, which is PyTorch's, is True.
 
     Example:
         >>> import tinycnn, tinycnn.nn as nn
@@ -120,5 +226,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         >>> w.grad
         tensor([ 2., -3.])
     """
+    _refuse_foreach("clip_grad_value_", foreach)
+    limit = float(clip_value)
     for g in _gradients(parameters):
-        g.copy_(g.clamp(-clip_value, clip_value))
+        g.clamp_(-limit, limit)

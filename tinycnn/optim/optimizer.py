@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
-from ..autograd import Tensor, enable_grad, no_grad
+from ..autograd import Tensor, enable_grad, no_grad, wrap
+from ..autograd.conversion import as_array
+from ..backend import Array
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
+# What a learning-rate scheduler writes into a group beside the options.
+_OF_SCHEDULERS = {"initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"}
+
+# PyTorch's arguments that choose between ways to compute the same, and why there is nothing to choose here.
+_ONE_WAY = {
+    "foreach": "each parameter is updated by itself",
+    "fused": "an update is one kernel already where there are fast kernels",
+    "capturable": "steps are not captured in CUDA graphs",
+    "differentiable": "steps are not recorded for backward",
+}
+
+
+def refuse(name: str, **arguments: bool | None) -> None:
+    """Raise a NotImplementedError if one of PyTorch's arguments asks for what there is not."""
+    for argument, value in arguments.items():
+        if value:
+            raise NotImplementedError(f"{name}: {argument}=True is not offered, {_ONE_WAY[argument]}; leave it out")
+
 
 class Optimizer:
-    """What all optimisers share. A new one subclasses this, checks its options and writes `update`.
+    """What all optimisers share. A new one subclasses this, names its options and writes `update`, which is best one
+    call of `run` with a kernel.
 
     Args:
         params: the parameters, as `model.parameters()` or `model.named_parameters()` gives them, or dicts of which each
@@ -25,8 +46,11 @@ class Optimizer:
 
     Raises:
         ValueError: if there are no parameters, one of them is not a leaf or occurs twice, or an option is out of range.
-        TypeError: if one of them is no tensor.
+        TypeError: if one of them is no tensor, or complex and the optimiser takes real ones only.
     """
+
+    non_negative: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")  # options that must be 0 or more
+    takes_complex: ClassVar[bool] = False
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -34,6 +58,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._stepped = False  # whether `step` has run, for a scheduler that would come too early
         groups: list[Any] = list(params)
         if not groups:
             raise ValueError(f"{self.name}: got no parameters; has the model any, or was a generator used up before?")
@@ -49,11 +74,42 @@ class Optimizer:
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise a ValueError if an option of a group is out of range."""
-        raise NotImplementedError
+        for option in self.non_negative:
+            if not group[option] >= 0:
+                raise ValueError(f"{self.name}: {option} must be 0 or more, got {group[option]}")
 
     def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         """Take one step with one parameter, in place; called under no_grad."""
         raise NotImplementedError
+
+    def new_state(self, param: Tensor, value: float = 0.0) -> Tensor:
+        """An array to remember something of a parameter in, of its shape and layout, filled with a value. Beside
+        float16 it is float32: in half precision a small average would vanish."""
+        like = param.array
+        dtype = "float32" if like.dtype.itemsize == 2 else like.dtype
+        return wrap(param.backend.full_like(like, value, dtype=dtype), param.backend)
+
+    def run(
+        self,
+        kernel: str,
+        param: Tensor,
+        grad: Tensor,
+        group: dict[str, Any],
+        states: Iterable[Tensor | None],
+        *numbers: Any,
+    ) -> None:
+        """Call kernels.KERNEL(param, grad, *states, *numbers), which works in place; float16, a storage format, is
+        computed in float32."""
+        array, g, kernels = param.array, grad.array, param.backend.kernels
+        if group["maximize"]:
+            g = param.backend.negative(g)
+        memory: list[Array | None] = [None if state is None else state.array for state in states]
+        if array.dtype.itemsize > 2:
+            getattr(kernels, kernel)(array, g, *memory, *numbers)
+            return
+        wide = array.astype("float32")
+        getattr(kernels, kernel)(wide, g.astype("float32"), *memory, *numbers)
+        array[...] = wide
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, such as layers that are trained from now on.
@@ -72,12 +128,13 @@ class Optimizer:
         if names and len(names) != len(members):
             raise ValueError(f"{self.name}: name all parameters of a group or none")
         params = [p[1] if isinstance(p, tuple) else p for p in members]
-        unknown = sorted(set(param_group) - set(self.defaults) - {"params", "param_names"})
+        unknown = sorted(set(param_group) - set(self.defaults) - {"params", "param_names"} - _OF_SCHEDULERS)
         if unknown:
             raise ValueError(
                 f"{self.name}: unknown option {', '.join(map(repr, unknown))}, there are {', '.join(self.defaults)}"
             )
         group = {"params": params, **{k: param_group.get(k, v) for k, v in self.defaults.items()}}
+        group.update((k, v) for k, v in param_group.items() if k in _OF_SCHEDULERS)
         if names:
             group["param_names"] = names
         self._check_params(params, names)
@@ -97,6 +154,8 @@ class Optimizer:
                     f"{self.name}: {which} belongs to a lazy layer and has no shape yet; run one batch through the "
                     "model before making its optimiser"
                 )
+            if p.array.dtype.kind == "c" and not self.takes_complex:
+                raise TypeError(f"{self.name}: {which} is {p.dtype}, expected real numbers")
             if not p.is_leaf:
                 raise ValueError(
                     f"{self.name}: {which} (shape {p.array.shape}) is the result of an operation, not a leaf"
@@ -138,9 +197,11 @@ class Optimizer:
         with no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
-                    if p.grad is not None:
-                        self.update(p, p.grad, group)
+                    grad = p.grad
+                    if grad is not None:
+                        self.update(p, grad, group)
                         p._version[0] += 1
+        self._stepped = True
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -153,6 +214,9 @@ class Optimizer:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the options and a copy of the state from `state_dict()` of an optimiser over such parameters.
+
+        The arrays may be tensors, NumPy's, or another library's that NumPy reads: PyTorch's state_dict of the optimiser
+        of the same name will do.
 
         Raises:
             ValueError: if groups, parameters or shapes do not fit; nothing is changed then.
@@ -174,6 +238,7 @@ class Optimizer:
             loaded[p] = {key: self._adopt(p, n, key, value) for key, value in values.items()}
         merged = [{**new, "params": old["params"]} for old, new in zip(self.param_groups, groups, strict=True)]
         for group in merged:
+            group.update((k, tuple(group[k])) for k, v in self.defaults.items() if isinstance(v, tuple) and k in group)
             missing = sorted(set(self.defaults) - set(group))
             if missing:
                 raise ValueError(f"{self.name}.load_state_dict: a group lacks {', '.join(missing)}")
@@ -181,22 +246,22 @@ class Optimizer:
         self.param_groups, self.state = merged, loaded
 
     def _adopt(self, param: Tensor, number: int, key: str, value: Any) -> Any:
-        """A copy of a state's value, on the parameter's device and, where it is an array beside it, in its dtype."""
-        if not isinstance(value, Tensor):
+        """A copy of a state's value; an array of the parameter's shape gets its device, layout and precision."""
+        if key == "step":
+            return int(value)  # PyTorch's is a tensor
+        if not hasattr(value, "shape"):
             return copy.deepcopy(value)
-        if value.array.ndim and value.array.shape != param.array.shape:
+        array = as_array(value, None, param.backend)
+        if array.ndim and array.shape != param.array.shape:
             raise ValueError(
-                f"{self.name}.load_state_dict: {key} of parameter {number} has shape {value.array.shape}, "
+                f"{self.name}.load_state_dict: {key} of parameter {number} has shape {array.shape}, "
                 f"the parameter has {param.array.shape}"
             )
-        out = value.detach()
-        if value.backend is not param.backend:
-            out.array = param.backend.from_numpy(value.backend.to_numpy(value.array))
-            out.backend = param.backend
-        dtype = param.array.dtype if value.array.dtype.kind == "f" and value.array.ndim else value.array.dtype
-        out.array = out.array.astype(dtype, copy=True)
-        out._version = [0]
-        return out
+        if array.shape == param.array.shape:
+            state = self.new_state(param)
+            state.array[...] = array
+            return state
+        return wrap(array, param.backend)
 
     def __repr__(self) -> str:
         lines = []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from ..autograd import Tensor, wrap
-from .optimizer import Optimizer, Params
+from ..autograd import Tensor
+from .optimizer import Optimizer, Params, refuse
 
 
 class SGD(Optimizer):
@@ -29,10 +29,12 @@ class SGD(Optimizer):
         weight_decay: the factor of the L2 penalty's gradient.
         nesterov: look ahead along v.
         maximize: climb instead of descend.
+        foreach, differentiable, fused: PyTorch's; there is one way to compute a step here.
 
     Raises:
         ValueError: if lr, momentum or weight_decay is negative, or nesterov is asked for without momentum or with
             dampening; and as `Optimizer`.
+        NotImplementedError: if foreach, differentiable or fused is True.
 
     Example:
         >>> import tinycnn
@@ -44,6 +46,9 @@ class SGD(Optimizer):
         tensor([0.8000, 1.6000], requires_grad=True)
     """
 
+    non_negative: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay")
+    takes_complex: ClassVar[bool] = True
+
     def __init__(
         self,
         params: Params,
@@ -54,7 +59,11 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
+        refuse("SGD", foreach=foreach, differentiable=differentiable, fused=fused)
         super().__init__(
             params,
             {
@@ -68,9 +77,7 @@ class SGD(Optimizer):
         )
 
     def check_options(self, group: dict[str, Any]) -> None:
-        for option in ("lr", "momentum", "weight_decay"):
-            if not group[option] >= 0:
-                raise ValueError(f"SGD: {option} must be 0 or more, got {group[option]}")
+        super().check_options(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError(
                 "SGD: nesterov needs momentum above 0 and dampening 0, "
@@ -78,24 +85,15 @@ class SGD(Optimizer):
             )
 
     def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        backend = param.backend
-        state = self.state.setdefault(param, {}) if group["momentum"] else {}
-        velocity: Tensor | None = state.get("momentum_buffer")
-        dampening = group["dampening"]
-        if group["momentum"] and velocity is None:
-            velocity = state["momentum_buffer"] = wrap(backend.zeros_like(param.array), backend)
-            dampening = 0  # v starts as d, and momentum * 0 + 1 * d is that
-        g = backend.negative(grad.array) if group["maximize"] else grad.array
-        arrays = [param.array, None if velocity is None else velocity.array]
-        if param.array.dtype.itemsize == 2:  # float16 is stored, not computed in
-            arrays = [a if a is None else a.astype("float32") for a in arrays]
-            g = g.astype("float32")
-        p, v = arrays
-        backend.kernels.sgd_step(
-            p, g, v, float(group["lr"]), float(group["momentum"]), float(dampening), float(group["weight_decay"]),
-            bool(group["nesterov"]),
+        momentum, dampening = group["momentum"], group["dampening"]
+        velocity: Tensor | None = None
+        if momentum:
+            state = self.state.setdefault(param, {})
+            velocity = state.get("momentum_buffer")
+            if velocity is None:
+                velocity = state["momentum_buffer"] = self.new_state(param)
+                dampening = 0  # v starts as d, and momentum * 0 + 1 * d is that
+        self.run(
+            "sgd_step", param, grad, group, (velocity,), float(group["lr"]), float(momentum), float(dampening),
+            float(group["weight_decay"]), bool(group["nesterov"]),
         )  # fmt: skip
-        if p is not param.array:
-            param.array[...] = p
-            if velocity is not None:
-                velocity.array[...] = v
