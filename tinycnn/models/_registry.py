@@ -21,12 +21,14 @@ class ModelInfo:
         name: the name of its function.
         function: makes the network.
         input_shape: (C, H, W) of the images it is usually given.
+        smallest: the shortest side of an image that it takes, or that it can be made for if it has an `image_size`.
         summary: the first line of its docstring.
     """
 
     name: str
     function: Callable[..., nn.Module]
     input_shape: tuple[int, int, int]
+    smallest: int
     summary: str
 
     @property
@@ -41,9 +43,16 @@ _models: dict[str, ModelInfo] = {}
 @overload
 def register(function: _F, /) -> _F: ...
 @overload
-def register(*, input_shape: tuple[int, int, int] = ...) -> Callable[[_F], _F]: ...
-def register(function: _F | None = None, /, *, input_shape: tuple[int, int, int] = (1, 28, 28)) -> Any:
+def register(*, input_shape: tuple[int, int, int] = ..., smallest: int = ...) -> Callable[[_F], _F]: ...
+def register(
+    function: _F | None = None, /, *, input_shape: tuple[int, int, int] = (1, 28, 28), smallest: int = 1
+) -> Any:
     """Make a function that returns a network known under its name: `@register`, `@register(input_shape=(3, 64, 64))`.
+
+    Args:
+        function: makes the network; its arguments have defaults.
+        input_shape: (C, H, W) of the images it is usually given.
+        smallest: the shortest side of an image that it takes, or that it can be made for if it has an `image_size`.
 
     Raises:
         ValueError: if there is a network of that name.
@@ -54,7 +63,7 @@ def register(function: _F | None = None, /, *, input_shape: tuple[int, int, int]
         if name in _models:
             raise ValueError(f"a network called {name!r} is registered already")
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        _models[name] = ModelInfo(name, function, input_shape, summary)
+        _models[name] = ModelInfo(name, function, input_shape, smallest, summary)
         return function
 
     return add if function is None else add(function)
