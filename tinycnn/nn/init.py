@@ -10,8 +10,12 @@ nonlinear dynamics of learning in deep linear neural networks" (2013).
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 from ..autograd import Tensor, no_grad, wrap
 from ..backend.dtypes import float32, float64
@@ -30,6 +34,43 @@ _GAINS = {
     "relu": math.sqrt(2),
     "selu": 3 / 4,
 }
+
+_F = TypeVar("_F", bound=Callable[..., Tensor])
+_skipping = ContextVar("_skipping", default=False)
+
+
+@contextmanager
+def no_init() -> Iterator[None]:
+    """Inside it the functions of this file leave the tensors they are given as they are.
+
+    A network made so has arbitrary parameters, and takes no time to make however large it is: for counting its
+    parameters, or where values are loaded into it at once.
+
+    Example:
+        >>> import tinycnn.nn as nn
+        >>> with nn.init.no_init():
+        ...     layer = nn.Linear(3000, 3000)
+        >>> layer.weight.numel()
+        9000000
+    """
+    token = _skipping.set(True)
+    try:
+        yield
+    finally:
+        _skipping.reset(token)
+
+
+def _fills(function: _F) -> _F:
+    """What fills the tensor that is its first argument: unrecorded, and not at all inside `no_init`."""
+    unrecorded = no_grad()(function)
+
+    @functools.wraps(function)
+    def fill(*args: Any, **kwargs: Any) -> Tensor:
+        if _skipping.get():
+            return args[0] if args else kwargs["tensor"]
+        return unrecorded(*args, **kwargs)
+
+    return fill  # type: ignore[return-value]
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -68,7 +109,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     return n_in * math.prod(window), n_out * math.prod(window)
 
 
-@no_grad()
+@_fills
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Fill with uniform numbers from [a, b).
 
@@ -81,7 +122,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = No
     return tensor.uniform_(a, b, generator=generator)
 
 
-@no_grad()
+@_fills
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Fill with normal numbers of this mean and this standard deviation.
 
@@ -93,7 +134,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
     return tensor.normal_(mean, std, generator=generator)
 
 
-@no_grad()
+@_fills
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Tensor:
@@ -118,7 +159,7 @@ def trunc_normal_(
     return tensor.copy_((inverse * (std * math.sqrt(2)) + mean).clamp(a, b))
 
 
-@no_grad()
+@_fills
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one number.
 
@@ -152,7 +193,7 @@ def zeros_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 0)
 
 
-@no_grad()
+@_fills
 def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with ones on the diagonal and zeros elsewhere, so that a linear layer hands its input on.
 
@@ -173,7 +214,7 @@ def eye_(tensor: Tensor) -> Tensor:
     return tensor
 
 
-@no_grad()
+@_fills
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Fill a convolution's weight (K, C / groups, R, S) so that it hands on as many input channels as it can.
 
@@ -284,7 +325,7 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
-@no_grad()
+@_fills
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
     """Fill with a matrix (the last dimensions taken as one) whose rows or columns, the fewer, are orthonormal.
 
