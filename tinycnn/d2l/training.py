@@ -146,7 +146,7 @@ def train_ch6(net: nn.Module, train_iter: Any, test_iter: Batches, num_epochs: i
 
 
 def show_sizes(net: nn.Module, batches: Batches) -> None:
-    """Let lazy layers, if there are any, see their input: an optimiser asks for parameters that have a size."""
+    """Let lazy layers, if there are any, see their input: weights must have a size before they are drawn."""
     if any(map(is_uninitialized, net.parameters())):
         *inputs, _ = next(iter(batches))
         training = net.training

@@ -149,20 +149,17 @@ class Optimizer:
             which = f"parameter {names[i]!r}" if names else f"parameter {i}"
             if not isinstance(p, Tensor):
                 raise TypeError(f"{self.name}: {which} is a {type(p).__name__}, expected a Tensor")
+            if id(p) in seen:
+                raise ValueError(f"{self.name}: {which} occurs twice")
+            seen.add(id(p))
             if type(p).__name__ == "UninitializedParameter":
-                raise ValueError(
-                    f"{self.name}: {which} belongs to a lazy layer and has no shape yet; run one batch through the "
-                    "model before making its optimiser"
-                )
+                continue  # a lazy layer's: it gets its shape, and with it a gradient, at the first call
             if p.array.dtype.kind == "c" and not self.takes_complex:
                 raise TypeError(f"{self.name}: {which} is {p.dtype}, expected real numbers")
             if not p.is_leaf:
                 raise ValueError(
                     f"{self.name}: {which} (shape {p.array.shape}) is the result of an operation, not a leaf"
                 )
-            if id(p) in seen:
-                raise ValueError(f"{self.name}: {which} (shape {p.array.shape}) occurs twice")
-            seen.add(id(p))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients.
