@@ -111,6 +111,15 @@ def test_bad_files_end_in_one_line(tmp_path: pathlib.Path, kind: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_shape_that_no_array_can_have(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"\0\0\x08\x08" + struct.pack(">8I", 0, *[2**32 - 1] * 7))
+    with pytest.raises(ValueError, match="x: the header claims 0 x 4,294,967,295 .* which no array can have"):
+        data.read_idx(path)
+    path.write_bytes(b"\0\0\x08\x02" + struct.pack(">2I", 0, 28))
+    assert data.read_idx(path).shape == (0, 28)
+
+
 def test_a_gzip_bomb_is_not_unpacked(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(idx(IMAGES) + bytes(100 << 20)))
@@ -165,10 +174,23 @@ def test_what_is_missing_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.Mon
         data.load("fashion")
 
 
+def test_a_bomb_with_a_fitting_header_is_not_unpacked(small_sets: pathlib.Path) -> None:
+    path = small_sets / "fashion-mnist" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(idx(np.zeros(100_000 * 28 * 28, np.uint8), (100_000, 28, 28))))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="the header claims 100,000 x 28 x 28 elements, expected 7 x 28 x 28"):
+            data.FashionMNIST(small_sets)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 << 20
+
+
 def test_counts_and_labels_are_checked(small_sets: pathlib.Path) -> None:
     labels = small_sets / "fashion-mnist" / "train-labels-idx1-ubyte"
     labels.write_bytes(idx(np.arange(6, dtype=np.uint8)))
-    with pytest.raises(ValueError, match="train has 7 images and 6 labels, Fashion-MNIST has 7 of each"):
+    with pytest.raises(ValueError, match="train-labels-idx1-ubyte: the header claims 6 elements, expected 7"):
         data.FashionMNIST(small_sets)
     labels.write_bytes(idx(np.full(7, 10, np.uint8)))
     with pytest.raises(ValueError, match="train-labels-idx1-ubyte: label 10 found, classes are 0 to 9"):

@@ -134,6 +134,13 @@ def claiming(name: str, size: int) -> tarfile.TarInfo:
     return info
 
 
+def extended(text: bytes, kind: bytes = tarfile.XHDTYPE) -> bytes:
+    """A header that says more of the next one (POSIX.1-2001, pax), or gives its long name (GNU)."""
+    info = claiming("x", len(text))
+    info.type = kind
+    return info.tobuf(tarfile.USTAR_FORMAT) + text.ljust(512, b"\0")
+
+
 RECORD_FILE = TEN["data_batch_1.bin"].tobytes()
 GOOD = ten()
 BAD_ARCHIVES = {
@@ -179,6 +186,16 @@ BAD_ARCHIVES = {
     "a bomb behind the end": (
         gzip.compress(gzip.decompress(GOOD) + bytes(100 << 20)),
         "the archive holds more than the published one",
+    ),
+    "a thousand long names for one file": (
+        gzip.compress(extended(b"x\0", tarfile.GNUTYPE_LONGNAME) * 1000 + bytes(20_480)),
+        "a header that makes no sense",
+    ),
+    "a sparse file without a map": (
+        gzip.compress(
+            extended(b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n") + tar([("x", b"x" * 512)], packed=False)
+        ),
+        "a header that makes no sense",
     ),
     "a bomb of a name": (
         ten(more=[("n" * (20 << 20), b"")]),
@@ -383,6 +400,12 @@ def test_exif_orientation_is_honoured(tmp_path: Path, orientation: int) -> None:
     for name in ("x.jpg", "x.png"):
         Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / name, exif=exif)
         np.testing.assert_allclose(read_picture(tmp_path / name, "L")[0], upright, atol=3)
+
+
+def test_a_picture_with_broken_exif_data_is_whole_all_the_same(tmp_path: Path) -> None:
+    source = Image.fromarray(RNG.integers(0, 256, (5, 7), np.uint8))
+    source.save(tmp_path / "x.png", exif=b"Exif\0\0garbage and more of it")
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.png", "L")[0], np.asarray(source))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])

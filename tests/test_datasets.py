@@ -55,6 +55,11 @@ def test_image_dataset_checks_what_it_is_given() -> None:
     assert (image.dtype, image.shape, image.numpy().max(), label) == (tinycnn.float32, (1, 2, 2), 1.0, 2)
     with pytest.raises(IndexError, match="index 3 is out of range, there are 3 samples"):
         dataset[3]
+    for wrong in (1.5, slice(0, 2)):
+        with pytest.raises(TypeError, match="ImageDataset: a sample's index is an integer, got"):
+            dataset[wrong]  # type: ignore[index]
+    with pytest.raises(ValueError, match="labels must be integers, got float64"):
+        data.ImageDataset(images, labels / 2, "abc")
     with pytest.raises(IndexError, match="index -4 is out of range, there are 3 samples"):
         dataset.batch(np.array([0, -4]))
     assert dataset.batch(np.array([-1, 0]))[1].tolist() == [2, 0]
@@ -72,6 +77,10 @@ def test_subset() -> None:
     assert images.classes == data.Digits().classes
     with pytest.raises(IndexError, match="index 10"):
         data.Subset(Squares(), [10])
+    for wrong in (np.ones(10, bool), [0.5], [[1, 2]]):
+        with pytest.raises(TypeError, match="Subset: indices are integers in one dimension, got"):
+            data.Subset(Squares(), wrong)  # type: ignore[arg-type]
+    assert len(data.Subset(Squares(), [])) == 0
     with pytest.raises(IndexError, match="Subset: index 2 is out of range, there are 2 samples"):
         images.batch(np.array([0, 2]))
 

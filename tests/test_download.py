@@ -227,6 +227,25 @@ def test_a_range_that_cannot_be_is_asked_for_no_more(server: Server, path: Path)
     assert [asked for _, asked in server.requests] == ["bytes=3000004-", None]
 
 
+def test_a_piece_is_not_taken_for_the_file(server: Server, path: Path) -> None:
+    """Nothing is known of the file, and the server sends less than it was asked for, with its true length."""
+
+    def piece(handler: Any, number: int) -> bool:
+        start = 0 if number == 1 else int(re.findall(r"\d+", handler.headers["Range"])[0])
+        end = min(start + len(CONTENT) // 2 + 1, len(CONTENT))
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(CONTENT)}")
+        handler.send_header("Content-Length", str(end - start))
+        handler.send_header("ETag", '"v1"')
+        handler.end_headers()
+        handler.wfile.write(CONTENT[start:end])
+        return True
+
+    server.misbehave = piece
+    assert get(server, path, sha256=None, size=None).read_bytes() == CONTENT
+    assert len(server.requests) == 2
+
+
 def test_a_wrong_range_is_not_taken(server: Server, path: Path) -> None:
     def shifted(handler: Any, number: int) -> bool:
         if number > 1:
@@ -256,6 +275,17 @@ def failure(server: Server, path: Path, **options: Any) -> str:
     assert message.startswith("cannot download file.bin: http://127.0.0.1:")
     assert not path.exists()
     return message
+
+
+def test_an_answer_without_a_file_is_none(server: Server, path: Path) -> None:
+    def nothing(handler: Any, number: int) -> bool:
+        handler.send_response(204)
+        handler.end_headers()
+        return True
+
+    server.misbehave = nothing
+    assert "HTTP 204 No Content" in failure(server, path, sha256=None, size=None)
+    assert len(server.requests) == 1
 
 
 def test_what_is_not_there_is_not_asked_for_twice(server: Server, path: Path) -> None:

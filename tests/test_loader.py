@@ -11,7 +11,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -69,6 +69,8 @@ def test_sampler_and_collate() -> None:
     assert len(loader) == 2
     with pytest.raises(ValueError, match="not both"):
         data.DataLoader(Squares(), shuffle=True, sampler=[1])
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        list(data.DataLoader(Squares(), sampler=[0.5]))  # type: ignore[list-item]
     for wrong in (0, -1, 2.0, True):
         with pytest.raises(ValueError, match="batch_size must be an integer of 1 or more"):
             data.DataLoader(Squares(), wrong)  # type: ignore[arg-type]
@@ -105,6 +107,22 @@ def test_default_collate() -> None:
         data.default_collate([(1,), (1, 2)])
     with pytest.raises(TypeError, match="cannot make a batch of object"):
         data.default_collate([object()])
+    with pytest.raises(TypeError, match="cannot make a batch of arrays of <U1; give the DataLoader a collate_fn"):
+        data.default_collate([np.array(["a"])])
+    with pytest.raises(TypeError, match="must be of one kind, got Tensor and int"):
+        data.default_collate([tinycnn.ones(2), 1])
+    with pytest.raises(ValueError, match="at least one sample"):
+        data.default_collate([])
+
+
+def test_a_named_tuple_stays_one() -> None:
+    class Sample(NamedTuple):
+        image: Any
+        label: int
+
+    batch = data.default_collate([Sample(tinycnn.ones(2), 3), Sample(tinycnn.zeros(2), 4)])
+    assert isinstance(batch, Sample)
+    assert (batch.image.shape, batch.label.tolist()) == ((2, 2), [3, 4])  # type: ignore[attr-defined]
 
 
 def test_pytorchs_arguments() -> None:

@@ -238,6 +238,8 @@ def test_load_state_dict_refuses_what_does_not_fit() -> None:
         optimizer.load_state_dict({**saved, "state": {7: {}}})
     with pytest.raises(ValueError, match="a group lacks dampening, lr"):
         optimizer.load_state_dict({"state": {}, "param_groups": [{"params": [0]}]})
+    with pytest.raises(ValueError, match="no optimiser's state"):
+        optimizer.load_state_dict({})
 
 
 def test_mistakes_end_in_a_sentence() -> None:
@@ -261,8 +263,8 @@ def test_mistakes_end_in_a_sentence() -> None:
     with pytest.raises(ValueError, match="name all parameters of a group or none"):
         optim.SGD([("w", p), leaf([1.0])], lr=0.1)  # type: ignore[list-item]
     for option in ("lr", "momentum", "weight_decay"):
-        for value in (-0.1, float("nan")):
-            with pytest.raises(ValueError, match=f"SGD: {option} must be 0 or more, got {value}"):
+        for value in (-0.1, float("nan"), None, "0.1"):
+            with pytest.raises(ValueError, match=f"SGD: {option} must be 0 or more, got {value!r}"):
                 optim.SGD([p], **{option: value})
     with pytest.raises(ValueError, match="nesterov needs momentum above 0 and dampening 0"):
         optim.SGD([p], lr=0.1, nesterov=True)

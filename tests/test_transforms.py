@@ -70,6 +70,18 @@ def test_resize_is_pytorchs(mode: str, antialias: bool, size: tuple[int, int]) -
     np.testing.assert_allclose(transforms.Resize(size, mode, antialias=antialias)(image), expected.numpy(), atol=1e-12)
 
 
+def test_half_precision_is_resized_in_single() -> None:
+    x = images(1, 2, 40, 30).astype(np.float16)
+    out = transforms.Resize((7, 9))(x)
+    assert out.dtype == np.float16
+    np.testing.assert_array_equal(out, transforms.Resize((7, 9))(x.astype(np.float32)).astype(np.float16))
+
+
+def test_only_small_matrices_are_kept() -> None:
+    assert resampling_matrix(30, 20) is resampling_matrix(30, 20)
+    assert resampling_matrix(3000, 200) is not resampling_matrix(3000, 200)
+
+
 def test_antialiasing_is_an_average() -> None:
     """Four pixels to two by hand: pixels 0, 1, 2 lie 0.5, 0.5 and 1.5 from the first centre, 1, of reach 2."""
     np.testing.assert_allclose(resampling_matrix(4, 2), np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7)
@@ -79,6 +91,8 @@ def test_antialiasing_is_an_average() -> None:
 
 
 def test_one_size_is_that_of_the_shorter_side() -> None:
+    assert transforms.Resize(10, max_size=20).size_of(2, 1000) == (1, 20)
+
     def size_of(size: Any, height: int, width: int, **options: Any) -> tuple[int, ...]:
         return tuple(transforms.Resize(size, **options)(images(1, 1, height, width)).shape[2:])
 
@@ -414,6 +428,12 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "interpolation": (lambda: transforms.Resize(8, "lanczos"), "must be one of 'nearest', 'bilinear', 'bicubic'"),
     "border": (lambda: transforms.Pad(-1), "Pad: padding must be one, two or four integers of 0 or more"),
     "border mode": (lambda: transforms.RandomCrop(2, padding_mode="wrap"), "padding_mode must be one of"),
+    "fill": (lambda: transforms.Pad(1, (1, 2, 3)), "Pad: fill must be one number"),  # type: ignore[arg-type]
+    "fill of bytes": (
+        lambda: transforms.RandomCrop(2, 1, fill=256)(np.zeros((1, 1, 2, 2), np.uint8)),
+        "RandomCrop: fill must be from 0 to 255 for 8-bit pixels, got 256",
+    ),
+    "no pixels": (lambda: transforms.Resize(4)(tinycnn.zeros(1, 0, 3)), r"no pixels, their shape .* is \(1, 0, 3\)"),
     "scale": (lambda: transforms.RandomResizedCrop(2, scale=(0.5, 0.1)), "scale must be"),
     "ratio": (lambda: transforms.RandomResizedCrop(2, ratio=(0, 1)), "ratio must be"),
     "probability": (lambda: transforms.RandomVerticalFlip(1.5), "RandomVerticalFlip: p must be a probability"),

@@ -11,12 +11,13 @@ published bytes.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import os
 import pathlib
 import zlib
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from .streams import CHUNK, MAX_DEFLATE_RATIO, read_exactly
 if TYPE_CHECKING:
     import tarfile
 
+_T = TypeVar("_T")
 _PIXELS = 3 * 32 * 32
 _SPARE = 1 << 20  # what an archive may hold besides its records: headers, texts, padding
 
@@ -85,7 +87,9 @@ class _Cifar(PublishedImages):
         with open(path, "rb") as raw, gzip.GzipFile(fileobj=raw) as unpacked:
             stream = _Allowance(unpacked, path)
             try:
-                with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:  # type: ignore[call-overload]
+                # Opening reads the first header.
+                opened = functools.partial(tarfile.open, fileobj=stream, mode="r|", bufsize=CHUNK)
+                with _header_read(opened, path) as archive:
                     found = self._read_members(archive, stream, path, sizes, wanted)
                 while stream.read(CHUNK):  # to the end, where the checksum is
                     pass
@@ -110,7 +114,7 @@ class _Cifar(PublishedImages):
     ) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         seen = set()
-        for member in archive:
+        for member in iter(lambda: _header_read(archive.next, path), None):
             name = pathlib.PurePosixPath(member.name)
             if name.is_absolute() or ".." in name.parts or "\\" in member.name:
                 raise ValueError(f"{path}: the archive names a path outside itself, {member.name!r}")
@@ -137,6 +141,20 @@ class _Cifar(PublishedImages):
         return found
 
 
+class _TooMuchError(ValueError):
+    """The archive unpacks to more than the published one."""
+
+
+def _header_read(read: Callable[[], _T], path: pathlib.Path) -> _T:
+    """What tarfile reads; what it stumbles over in a header, or in a chain of a thousand, becomes one line."""
+    try:
+        return read()
+    except _TooMuchError:
+        raise
+    except (ValueError, ArithmeticError, RecursionError):
+        raise ValueError(f"{path}: not a whole tar archive: it has a header that makes no sense") from None
+
+
 class _Allowance:
     """A stream of which only so much may be read, so that a bomb does not go off."""
 
@@ -150,7 +168,7 @@ class _Allowance:
         data = self._stream.read(min(size, self._left + 1))
         self._left -= len(data)
         if self._left < 0:
-            raise ValueError(f"{self._path}: the archive holds more than the published one")
+            raise _TooMuchError(f"{self._path}: the archive holds more than the published one")
         return data
 
 

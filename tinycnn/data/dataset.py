@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Self, TypeVar
 
@@ -46,9 +47,13 @@ def checked_index(index: Any, length: int, what: str) -> int:
     """A sample's number, counted from the end if negative.
 
     Raises:
+        TypeError: if it is no integer.
         IndexError: if there is no such sample.
     """
-    i = int(index)
+    try:
+        i = operator.index(index)
+    except TypeError:
+        raise TypeError(f"{what}: a sample's index is an integer, got {index!r:.80}; Subset takes many") from None
     if not -length <= i < length:
         raise IndexError(f"{what}: index {i} is out of range, there are {length} samples")
     return i + length if i < 0 else i
@@ -58,9 +63,13 @@ def checked_indices(indices: Any, length: int, what: str) -> np.ndarray:
     """Samples' numbers, counted from the end if negative: an array of int64.
 
     Raises:
+        TypeError: if they are not integers; a mask is none either.
         IndexError: if one of these samples is not there.
     """
-    found = np.asarray(indices, np.int64)
+    found = np.asarray(indices)
+    if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
+        raise TypeError(f"{what}: indices are integers in one dimension, got {found.dtype} of shape {found.shape}")
+    found = found.astype(np.int64, copy=False)
     wrong = found[(found < -length) | (found >= length)]
     if len(wrong):
         checked_index(wrong[0], length, what)
@@ -119,13 +128,15 @@ class LabelledImages(Dataset[tuple[Any, int]]):
             a tensor (C, H, W).
 
     Raises:
-        ValueError: if there are labels without a class.
+        ValueError: if labels are not integers, or there are some without a class.
         TypeError: if the transform is not callable.
     """
 
     def __init__(
         self, labels: np.ndarray, classes: Sequence[str], transform: Callable[[Any], Any] | None = None
     ) -> None:
+        if labels.dtype.kind not in "biu" and labels.size:
+            raise ValueError(f"{type(self).__name__}: labels must be integers, got {labels.dtype}")
         self.labels = labels.astype(np.int64)
         self.classes = tuple(classes)
         self.transform = _checked_transform(transform)

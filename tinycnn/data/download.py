@@ -270,18 +270,22 @@ def _receive(response: HTTPResponse, part: Path, there: int, wanted: _Wanted, pr
     """Write a response into the part; returns whether the file is whole.
 
     Raises:
-        _RefusedError: if it is larger than it may be.
+        _RefusedError: if it is no file, or larger than it may be.
         DownloadError: if it cannot be written.
     """
     length = response.headers.get("Content-Length")
     remaining = None if length is None else int(length)
     start = 0
     if response.status == HTTPStatus.PARTIAL_CONTENT:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(?:\d+|\*)", response.headers.get("Content-Range", "").strip())
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
         if found is None or int(found[1]) != there:
             os.truncate(part, 0)
             return False
         start = there
+        if found[2] != "*":
+            remaining = int(found[2]) - start  # to the end of the file, of which this may be a part only
+    elif response.status != HTTPStatus.OK:
+        raise _RefusedError(f"HTTP {response.status} {response.reason}")
     total = wanted.size if remaining is None else start + remaining
     limit = _LIMIT if wanted.size is None else wanted.size
     if total is not None and (total > limit or wanted.size not in (None, total)):

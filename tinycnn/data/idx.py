@@ -78,6 +78,8 @@ def _parse(
         raise ValueError(f"{path}: the header claims {claim} elements, expected {wanted}")
     size = math.prod(dims) * dtype.itemsize
     there = room - 4 - 4 * ndim
+    if math.prod(n or 1 for n in dims) * dtype.itemsize > np.iinfo(np.intp).max:  # also beside a 0 NumPy takes no more
+        raise ValueError(f"{path}: the header claims {claim} elements, which no array can have")
     if exact and size < there:
         raise ValueError(f"{path}: the header claims {claim} elements in {size:,} bytes, but {there:,} follow it")
     if size > there:
@@ -112,13 +114,8 @@ class _IdxImages(PublishedImages):
             self.fetch(root, progress)
         folder, part = self.find(root, train), _part(train)
         n = self.sizes[part]
-        images = read_idx(_file(folder, f"{part}-images-idx3-ubyte"), (None, 28, 28))
-        labels = read_idx(_file(folder, f"{part}-labels-idx1-ubyte"), (None,))
-        if not len(images) == len(labels) == n:
-            raise ValueError(
-                f"{folder}: {part} has {len(images):,} images and {len(labels):,} labels, "
-                f"{self.title} has {n:,} of each"
-            )
+        images = read_idx(_file(folder, f"{part}-images-idx3-ubyte"), (n, 28, 28))
+        labels = read_idx(_file(folder, f"{part}-labels-idx1-ubyte"), (n,))
         if labels.max() > 9:
             path = _file(folder, f"{part}-labels-idx1-ubyte")
             raise ValueError(f"{path}: label {labels.max()} found, classes are 0 to 9")

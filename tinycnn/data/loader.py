@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -126,9 +127,9 @@ class DataLoader:
     def _indices(self) -> list[np.ndarray]:
         """The numbers of the samples of each batch."""
         if self.batch_sampler is not None:
-            return [np.fromiter((int(i) for i in batch), np.int64) for batch in self.batch_sampler]
+            return [np.fromiter(map(operator.index, batch), np.int64) for batch in self.batch_sampler]
         if self.sampler is not None:
-            order = np.fromiter((int(i) for i in self.sampler), np.int64)
+            order = np.fromiter(map(operator.index, self.sampler), np.int64)
         elif self.shuffle:
             order = np.random.default_rng(self._seed).permutation(len(self.dataset))
         else:

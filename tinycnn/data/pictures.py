@@ -26,8 +26,7 @@ def read_picture(path: str | os.PathLike[str], mode: str, size: tuple[int, int] 
 
     with open(path, "rb") as stream:
         try:
-            image = ImageOps.exif_transpose(_loaded(stream, path))
-            image = _converted(image, mode)
+            image = _converted(_upright(_loaded(stream, path)), mode)
             if size is not None:
                 image = ImageOps.fit(image, size[::-1], method=Image.Resampling.BILINEAR)
             pixels = np.asarray(image)
@@ -66,6 +65,23 @@ def _loaded(stream: BinaryIO, path: str | os.PathLike[str]) -> Any:
         )
     image.load()
     return image
+
+
+def _upright(image: Any) -> Any:
+    """The picture turned as its EXIF orientation says; EXIF data that cannot be read say nothing."""
+    from PIL import ExifTags, Image
+
+    turn = Image.Transpose
+    turns = (
+        turn.FLIP_LEFT_RIGHT, turn.ROTATE_180, turn.FLIP_TOP_BOTTOM, turn.TRANSPOSE, turn.ROTATE_270, turn.TRANSVERSE,
+        turn.ROTATE_90,
+    )  # of orientations 2 to 8 (JEITA CP-3451, table 6)  # fmt: skip
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # the pixels are whole all the same
+        return image
+    found = dict(enumerate(turns, 2)).get(orientation) if isinstance(orientation, int) else None
+    return image if found is None else image.transpose(found)
 
 
 def _converted(image: Any, mode: str) -> Any:

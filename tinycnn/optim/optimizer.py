@@ -75,8 +75,9 @@ class Optimizer:
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise a ValueError if an option of a group is out of range."""
         for option in self.non_negative:
-            if not group[option] >= 0:
-                raise ValueError(f"{self.name}: {option} must be 0 or more, got {group[option]}")
+            value = group[option]
+            if value is None or isinstance(value, str) or not value >= 0:
+                raise ValueError(f"{self.name}: {option} must be 0 or more, got {value!r}")
 
     def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         """Take one step with one parameter, in place; called under no_grad."""
@@ -218,6 +219,8 @@ class Optimizer:
         Raises:
             ValueError: if groups, parameters or shapes do not fit; nothing is changed then.
         """
+        if not {"param_groups", "state"} <= set(state_dict):
+            raise ValueError(f"{self.name}.load_state_dict: no optimiser's state: it lacks 'param_groups' or 'state'")
         groups, state = state_dict["param_groups"], state_dict["state"]
         ours = [len(group["params"]) for group in self.param_groups]
         theirs = [len(group["params"]) for group in groups]

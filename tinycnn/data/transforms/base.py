@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,6 +32,7 @@ class Transform:
 
     Raises:
         TypeError: if it is given anything else.
+        ValueError: if images have no pixels.
 
     Example:
         >>> import numpy as np
@@ -64,7 +66,7 @@ class Transform:
             return self._run(image, rng, len(image))
         if isinstance(image, Tensor) and image.ndim >= 3:
             array = self.host_array(image)
-            out = self._run(array.reshape(-1, *array.shape[-3:]), rng, 1)
+            out = self._run(array.reshape(math.prod(array.shape[:-3]), *array.shape[-3:]), rng, 1)
             return wrap(out.reshape(*array.shape[:-3], *out.shape[1:]), get_backend("cpu"))
         if is_picture(image):
             return to_picture(self._run(from_picture(image, self.name)[None], rng, 1)[0])
@@ -74,6 +76,8 @@ class Transform:
         )
 
     def _run(self, images: np.ndarray, rng: np.random.Generator | None, draws: int) -> np.ndarray:
+        if 0 in images.shape[1:]:
+            raise ValueError(f"{self.name}: images have no pixels, their shape (C, H, W) is {images.shape[1:]}")
         self.check(images)
         drawn: tuple[np.ndarray, ...] = ()
         if self.random:

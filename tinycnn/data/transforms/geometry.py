@@ -61,7 +61,7 @@ class Resize(Transform):
         short, long = min(height, width), max(height, width)
         new_short, new_long = self.size, int(self.size * long / short)
         if self.max_size is not None and new_long > self.max_size:
-            new_short, new_long = int(self.max_size * new_short / new_long), self.max_size
+            new_short, new_long = max(int(self.max_size * new_short / new_long), 1), self.max_size
         return (new_short, new_long) if height <= width else (new_long, new_short)
 
     def apply(self, images: np.ndarray, *drawn: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ class Pad(Transform):
             "symmetric", mirrored with it.
 
     Raises:
-        ValueError: if a width is negative, or there is no such mode.
+        ValueError: if a width is negative, there is no such mode, or fill is no number or no 8-bit one for such pixels.
 
     Example:
         >>> import tinycnn
@@ -93,9 +93,12 @@ class Pad(Transform):
         self.padding = _borders(self.name, padding)
         if padding_mode not in _PADDING_MODES:
             raise ValueError(f"{self.name}: padding_mode must be one of {_PADDING_MODES}, got {padding_mode!r}")
+        if isinstance(fill, bool) or not isinstance(fill, (int, float, np.number)):
+            raise ValueError(f"{self.name}: fill must be one number, the same for all channels, got {fill!r}")
         self.fill, self.padding_mode = fill, padding_mode
 
     def check(self, images: np.ndarray) -> None:
+        _check_fill(self.name, images, self.fill)
         _check_borders(self.name, images.shape[-2:], self.padding, self.padding_mode)
 
     def apply(self, images: np.ndarray, *drawn: np.ndarray) -> np.ndarray:
@@ -158,7 +161,7 @@ class RandomCrop(Transform):
         self.size = checked_pair("RandomCrop", size)
         self.padding = None if padding is None else _borders("RandomCrop", padding)
         self.pad_if_needed, self.fill, self.padding_mode = pad_if_needed, fill, padding_mode
-        Pad(0, fill, padding_mode)  # says if there is no such mode
+        Pad(0, fill, padding_mode)  # says if there is no such mode or fill
 
     def _borders(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
         """The borders to put around an image of this size, one after the other."""
@@ -175,6 +178,7 @@ class RandomCrop(Transform):
         return height, width
 
     def check(self, images: np.ndarray) -> None:
+        _check_fill(self.name, images, self.fill)
         height, width = images.shape[-2:]
         for left, top, right, bottom in self._borders(height, width):
             _check_borders(self.name, (height, width), (left, top, right, bottom), self.padding_mode)
@@ -314,6 +318,11 @@ def _borders(name: str, padding: Any) -> tuple[int, int, int, int]:
         raise ValueError(f"{name}: padding must be one, two or four integers of 0 or more, got {padding!r}")
     left, top, right, bottom = widths * (4 // len(widths))
     return left, top, right, bottom
+
+
+def _check_fill(name: str, images: np.ndarray, fill: float) -> None:
+    if images.dtype == np.uint8 and not 0 <= fill <= 255:
+        raise ValueError(f"{name}: fill must be from 0 to 255 for 8-bit pixels, got {fill}")
 
 
 def _check_borders(name: str, size: Sequence[int], borders: tuple[int, int, int, int], mode: str) -> None:

@@ -50,7 +50,6 @@ def interpolation_mode(name: str, mode: Any) -> InterpolationMode:
         raise ValueError(f"{name}: interpolation must be one of {offered}, got {mode!r}") from None
 
 
-@lru_cache(maxsize=64)
 def resampling_matrix(n: int, m: int, mode: str = "bilinear", antialias: bool = True) -> np.ndarray:
     """The matrix (m, n), float64, that resamples n points to m. It is shared: not to be written to.
 
@@ -61,6 +60,11 @@ def resampling_matrix(n: int, m: int, mode: str = "bilinear", antialias: bool = 
         >>> resampling_matrix(2, 1).tolist()
         [[0.5, 0.5]]
     """
+    make = _kept_matrix if n * m <= _MOST_KEPT else _matrix
+    return make(n, m, mode, antialias)
+
+
+def _matrix(n: int, m: int, mode: str, antialias: bool) -> np.ndarray:
     x = (np.arange(m) + 0.5) * (n / m)
     rows = np.arange(m)[:, None]
     matrix = np.zeros((m, n))
@@ -82,6 +86,10 @@ def resampling_matrix(n: int, m: int, mode: str = "bilinear", antialias: bool = 
     return matrix
 
 
+_MOST_KEPT = 1 << 17  # elements; random crops of large photographs would else fill the memory with matrices
+_kept_matrix = lru_cache(maxsize=64)(_matrix)
+
+
 def _triangle(d: np.ndarray, a: float) -> np.ndarray:
     return np.maximum(1 - np.abs(d), 0)
 
@@ -101,6 +109,8 @@ def resample(images: np.ndarray, height: int, width: int, mode: str = "bilinear"
 
     First along rows, then along columns; 8-bit pixels are rounded after each, as Pillow does.
     """
+    if images.dtype == np.float16:  # a storage format
+        return resample(images.astype(np.float32), height, width, mode, antialias).astype(np.float16)
     h, w = images.shape[-2:]
     if w != width:
         matrix = resampling_matrix(w, width, mode, antialias).astype(_working_dtype(images))
