@@ -25,11 +25,14 @@ ARROWS = {
     "ops": {"autograd", "backend"},
     "nn": {"ops", "autograd", "backend"},
     "models": {"nn", "ops", "autograd", "backend"},
+    "inspect": {"nn", "ops", "autograd", "backend"},
     "optim": {"autograd", "backend"},
     "data": {"ops", "autograd", "backend"},
+    "utils": {"data"},
     "train": {"data", "optim", "models", "nn", "ops", "autograd", "backend"},
-    "cli": {"", "train", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
-    "": {"train", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
+    "d2l": {"train", "data", "optim", "models", "inspect", "nn", "ops", "autograd", "cuda", "backend"},
+    "cli": {"", "train", "inspect", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
+    "": {"train", "utils", "inspect", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
 }
 
 # The modules and packages, without "tinycnn.", that may import a library at all.
@@ -50,8 +53,8 @@ LIBRARIES = {
     "cupy": {"backend.cuda", "kernels.cuda"},
     "cupyx": {"backend.cuda", "kernels.cuda", "kernels.reference"},
     "cupy_backends": {"backend.cuda", "kernels.cuda"},
-    "matplotlib": {"train", "cli"},
-    "PIL": {"train", "cli"},
+    "matplotlib": {"train", "cli", "d2l"},
+    "PIL": {"data", "train", "cli", "d2l"},
     "safetensors": {"train"},
     "rich": {"cli"},
     "typer": {"cli"},

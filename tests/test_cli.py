@@ -11,35 +11,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cli_tools import in_a_folder_of_its_own, run
 
 import tinycnn
 from tinycnn import backend, data, train
-from tinycnn.backend import base
 
-typer_testing = pytest.importorskip("typer.testing")
+pytest.importorskip("typer")
 
 ROOT = pathlib.Path(tinycnn.__file__).resolve().parent.parent
 RUN = [sys.executable, "-m", "tinycnn.cli"]
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    for name in ("TINYCNN_DATA", "TINYCNN_DEVICE", "TINYCNN_KERNELS"):
-        monkeypatch.delenv(name, raising=False)
-    mode, device = base.default_kernel_mode(), backend.get_default_device()
-    yield
-    base.set_default_kernel_mode(mode)
-    backend.set_default_device(device)
-
-
-def run(*args: str) -> Any:
-    from tinycnn.cli.app import app
-
-    return typer_testing.CliRunner().invoke(app, list(args))
+def _in_a_folder_of_its_own(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from in_a_folder_of_its_own(tmp_path, monkeypatch)
 
 
 def environment() -> dict[str, str]:
@@ -54,7 +43,7 @@ def test_version() -> None:
     assert (result.exit_code, result.stdout) == (0, f"tinycnn {tinycnn.__version__}\n")
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("info",), ("gradcheck",)])
+@pytest.mark.parametrize("command", [(), ("train",), ("evaluate",), ("info",), ("gradcheck",), ("models",)])
 def test_help_fits_80_columns(command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -74,14 +63,14 @@ def test_train_leaves_curves_checkpoint_and_record(tmp_path: pathlib.Path) -> No
     assert result.exit_code == 0, result.output
     folder = tmp_path / "runs" / "lenet"
     names = sorted(p.name for p in folder.iterdir())
-    assert names == ["checkpoint.safetensors", "curves.png", "log.jsonl", "run.json"]
+    assert names == ["best.safetensors", "curves.png", "last.safetensors", "log.jsonl", "run.json"]
     assert re.search(r"^epoch 2/2   loss \d\.\d{3}   accuracy .*%   test .*%   [\d,]+ images/s$", result.stdout, re.M)
     assert re.search(r"^test accuracy \d+\.\d\d% after 2 epochs in ", result.stdout, re.M)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", result.stdout)
     record = json.loads((folder / "run.json").read_text())
     assert (record["network"], record["seed"], len(record["history"])) == ("lenet", 3, 2)
-    saved = train.load_checkpoint(folder / "checkpoint.safetensors")
-    net = tinycnn.models.lenet(**record["recipe"]["options"])
+    saved = train.load_checkpoint(folder / "last.safetensors")
+    net = tinycnn.models.lenet(**record["settings"]["options"])
     net.load_state_dict(saved.model)
     trainer = train.Trainer(net, tinycnn.optim.SGD(net.parameters(), 0.1))
     assert trainer.evaluate(data.DataLoader(data.Digits(train=False), 360))[1] == pytest.approx(
@@ -100,7 +89,7 @@ def test_a_second_run_gets_a_folder_of_its_own(tmp_path: pathlib.Path) -> None:
 def test_the_same_seed_gives_the_same_run(tmp_path: pathlib.Path) -> None:
     for out in ("a", "b"):
         assert run(*QUICK, "--out", out, "--seed", "5").exit_code == 0
-    a, b = (train.load_checkpoint(tmp_path / out / "checkpoint.safetensors") for out in ("a", "b"))
+    a, b = (train.load_checkpoint(tmp_path / out / "last.safetensors") for out in ("a", "b"))
     for name, tensor in a.model.items():
         assert (tensor.numpy() == b.model[name].numpy()).all()
 
@@ -110,21 +99,22 @@ def test_options_reach_the_run(tmp_path: pathlib.Path) -> None:
     result = run(*QUICK, "--epochs", "1", *options.split(), "--threads", "1", "--device", "cpu")
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "runs" / "lenet" / "run.json").read_text())
-    assert record["recipe"] == {
+    wanted = {
         "epochs": 1, "batch_size": 64, "lr": 0.01, "momentum": 0.5, "weight_decay": 0.001, "init": "kaiming",
-        "options": {"activation": "relu"},
+        "options": {"activation": "relu"}, "kernels": "reference", "threads": 1, "device": "cpu",
     }  # fmt: skip
+    assert {name: record["settings"][name] for name in wanted} == wanted
     assert record["kernels"] == "reference"
-    group = train.load_checkpoint(tmp_path / "runs" / "lenet" / "checkpoint.safetensors").optimizer
+    group = train.load_checkpoint(tmp_path / "runs" / "lenet" / "last.safetensors").optimizer
     assert group is not None
     assert group["param_groups"][0]["momentum"] == 0.5
 
 
 WRONG = {
     "train lenett": "no network is called 'lenett'; did you mean lenet?",
-    "train --data digit": "no data set is called 'digit', there are digits, fashion-mnist, mnist; did you",
-    "train --data mnist": "MNIST: no folder given. Set TINYCNN_DATA",
-    "train --data mnist --data-dir nowhere": "t10k|train-images-idx3-ubyte .* are not in nowhere/mnist",
+    "train --data digit": "no data set is called 'digit', there are cifar-10, .*, synthetic; did you",
+    "train --data mnist": "MNIST: train-images-idx3-ubyte.* are not in .*--download",
+    "train --data mnist --data-dir nowhere": "train-images-idx3-ubyte.* are not in nowhere/mnist",
     "train --epochs 0": "--epochs must be 1 or more, got 0",
     "train --batch-size -3": "--batch-size must be 1 or more, got -3",
     "train --lr -1": "--lr must be 0 or more, got -1",
@@ -181,7 +171,7 @@ def test_info_says_what_there_is() -> None:
     assert facts["tinycnn"] == tinycnn.__version__
     assert facts["backend"] == f"{backend.get_backend().name}, device {backend.get_default_device()}"
     assert facts["cuda"].endswith(backend.cuda_status()[1])
-    assert facts["networks"].startswith("lenet")
+    assert facts["networks"] == ", ".join(tinycnn.models.available())
     assert "cpu: NumPy" in facts
 
 
@@ -209,6 +199,25 @@ def test_gradcheck_of_a_network() -> None:
     result = run("gradcheck", "lenet", "--kernels", "reference")
     assert result.exit_code == 0, result.output
     assert re.search(r"^lenet .* ok$", result.stdout, re.M)
+
+
+def test_gradcheck_of_a_network_for_large_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    class WrongRelu(tinycnn.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: tinycnn.Tensor) -> tinycnn.Tensor:
+            return x.clamp(min=0)
+
+        @staticmethod
+        def backward(ctx: Any, g: tinycnn.Tensor) -> tinycnn.Tensor:
+            return g
+
+    result = run("gradcheck", "alexnet")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^alexnet .* ok$", result.stdout, re.M)
+    monkeypatch.setattr(tinycnn.nn.functional, "relu", lambda x, inplace=False: WrongRelu.apply(x))
+    result = run("gradcheck", "alexnet")
+    assert result.exit_code == 1
+    assert re.search(r"^alexnet .* WRONG$", result.stdout, re.M)
 
 
 def test_gradcheck_finds_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +292,7 @@ def test_ctrl_c_saves_and_leaves(tmp_path: pathlib.Path) -> None:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert re.fullmatch(r"tinycnn: interrupted after \d+ steps?; the checkpoint is in runs/lenet\n", errors)
-    saved = train.load_checkpoint(tmp_path / "runs" / "lenet" / "checkpoint.safetensors")
+    saved = train.load_checkpoint(tmp_path / "runs" / "lenet" / "last.safetensors")
     assert saved.facts["step"] == int(errors.split()[3])
 
 
@@ -313,7 +322,7 @@ def test_an_interrupt_lets_the_step_finish(monkeypatch: pytest.MonkeyPatch, tmp_
     assert result.exit_code == 130
     assert result.stderr == "tinycnn: interrupted after 3 steps; the checkpoint is in runs/lenet\n"
     names = sorted(p.name for p in (tmp_path / "runs" / "lenet").iterdir())
-    assert names == ["checkpoint.safetensors", "run.json"]  # no epoch is done: there is nothing to log or to draw
+    assert names == ["last.safetensors", "run.json"]  # no epoch is done: there is nothing to log or to draw
 
 
 def test_without_matplotlib_the_rest_is_saved(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
@@ -323,7 +332,7 @@ def test_without_matplotlib_the_rest_is_saved(monkeypatch: pytest.MonkeyPatch, t
     assert result.exit_code == 0
     assert result.stderr == "no curves: matplotlib is not installed (pip install matplotlib)\n"
     assert not (tmp_path / "runs" / "lenet" / "curves.png").exists()
-    assert (tmp_path / "runs" / "lenet" / "checkpoint.safetensors").exists()
+    assert (tmp_path / "runs" / "lenet" / "last.safetensors").exists()
 
 
 def test_the_entry_point(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -368,7 +377,7 @@ def test_compiling_is_said_once_in_a_log_and_each_time_on_a_terminal() -> None:
     shown = ShowProgress(Console(file=screen, force_terminal=True, width=80))
 
     class Stand:
-        epochs, epoch, steps_per_epoch = 1, 0, 3
+        epochs, epoch, steps_per_epoch, batch = 1, 0, 3, 0
 
     shown.on_fit_start(Stand())  # type: ignore[arg-type]
     shown.compiling("im2col")

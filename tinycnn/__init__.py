@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os as _os
 import pathlib as _pathlib
+import typing as _typing
 
 # OpenBLAS, behind NumPy's matrix products, lets its idle threads spin for a while, on the cores that the kernels' own
 # threads need: a training step took twice as long. It reads this when NumPy is first imported: let them sleep at once.
@@ -32,11 +33,13 @@ from . import (
     backend as backend,
     cuda as cuda,
     data as data,
+    inspect as inspect,
     models as models,
     nn as nn,
     ops as ops,
     optim as optim,
     train as train,
+    utils as utils,
 )
 from .autograd import (
     Size as Size,
@@ -84,3 +87,17 @@ from .ops import *  # noqa: F403
 
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
+
+# What PyTorch has here and this package has not, and what to write instead.
+_INSTEAD = {
+    "save": "nothing is pickled: train.save_checkpoint(path, model) writes a safetensors file",
+    "load": "nothing is unpickled: train.load_weights(model, path) reads a safetensors file",
+    "FloatTensor": "write tensor(values, dtype=float32)",
+    "LongTensor": "write tensor(values, dtype=int64)",
+}
+
+if not _typing.TYPE_CHECKING:  # for a type checker it would make every name right
+
+    def __getattr__(name: str) -> _typing.NoReturn:
+        hint = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -1,4 +1,4 @@
-"""The command line: `tinycnn train`, `tinycnn info`, `tinycnn gradcheck`. Typer and Rich are imported when it runs."""
+"""The command line: `tinycnn train`, `evaluate`, `models`, `gradcheck`, `info`. Typer and Rich load when it runs."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import tinycnn
 
@@ -43,6 +43,21 @@ class _Group(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
+class _Grouped(TyperCommand):
+    """Shows its options under the headings that they name."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if param.param_type_name == "argument" else "Options"
+                groups.setdefault(getattr(param, "rich_help_panel", None) or kind, []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
 app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
@@ -68,56 +83,162 @@ def _main(
     """A deep-learning engine for convolutional networks, on NumPy and CuPy."""
 
 
-@app.command()
+_DATA, _NETWORK, _STEPS, _RATE = "Data", "Network", "Optimisation", "Learning rate"
+_RUN, _MACHINE = "Run", "Machine"
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    found = {name: value for name, value in values.items() if value is not None and value != []}
+    if "data_dir" in found:
+        found["data_dir"] = str(found["data_dir"])  # it goes into the record
+    return found
+
+
+def _option(*names: str, metavar: str | None = None, panel: str, help: str) -> Any:
+    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=help, show_default=False)
+
+
+_Device = Annotated[
+    str | None, _option(metavar="NAME", panel=_MACHINE, help="cpu, cuda, cuda:1; else $TINYCNN_DEVICE.")
+]
+_Kernels = Annotated[
+    str | None, _option(metavar="SET", panel=_MACHINE, help="fast (Numba, CUDA), or reference, which is for reading.")
+]
+_Threads = Annotated[int | None, _option(metavar="N", panel=_MACHINE, help="CPU threads; else every core.")]
+_DataDir = Annotated[Path | None, _option(metavar="DIR", panel=_DATA, help="Where data sets are; else $TINYCNN_DATA.")]
+_Download = Annotated[bool, _option("--download", panel=_DATA, help="Fetch what is missing from its publisher.")]
+
+
+@app.command(cls=_Grouped)
 def train(
-    network: Annotated[str, typer.Argument(metavar="NETWORK", help="The network to train.")] = "lenet",
-    data: Annotated[str, typer.Option(metavar="NAME", help="digits, fashion-mnist or mnist.")] = "digits",
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where data sets are; else $TINYCNN_DATA.", show_default=False)
+    network: Annotated[
+        str | None,
+        typer.Argument(metavar="NETWORK", help="One of `tinycnn models`; lenet if none is said.", show_default=False),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training data.")] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(metavar="X", help="Learning rate.")] = None,
-    momentum: Annotated[float | None, typer.Option(metavar="X", help="Momentum, 0 for none.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(metavar="X", help="Weight decay (L2).")] = None,
-    init: Annotated[str | None, typer.Option(metavar="NAME", help="Weights: default, xavier or kaiming.")] = None,
+    data: Annotated[
+        str | None,
+        _option(
+            metavar="NAME",
+            panel=_DATA,
+            help="digits (if none is said), fashion-mnist, mnist, cifar-10, cifar-100, folder or synthetic.",
+        ),
+    ] = None,
+    data_dir: _DataDir = None,
+    download: _Download = False,
+    resize: Annotated[int | None, _option(metavar="N", panel=_DATA, help="Bring images to NxN.")] = None,
+    augment: Annotated[
+        bool | None,
+        _option("--augment", panel=_DATA, help="Crop and flip training images at random (digits are not flipped)."),
+    ] = None,
+    limit: Annotated[
+        int | None, _option(metavar="N", panel=_DATA, help="Train on N images only, drawn by the seed.")
+    ] = None,
+    validation: Annotated[
+        float | None,
+        _option(
+            metavar="X",
+            panel=_DATA,
+            help="Hold out this share of the training images and measure each epoch on them, not on the test images.",
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        _option("--option", metavar="NAME=VALUE", panel=_NETWORK, help="An argument of the network; may be repeated."),
+    ] = None,
     activation: Annotated[
-        str | None, typer.Option(metavar="NAME", help="sigmoid, tanh, relu, gelu (if the network has a choice).")
+        str | None,
+        _option(metavar="NAME", panel=_NETWORK, help="sigmoid, tanh, relu, gelu (if the network has a choice)."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same run.")] = 0,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; else $TINYCNN_DEVICE.")] = None,
-    kernels: Annotated[
-        str | None, typer.Option(metavar="SET", help="fast (Numba, CUDA), or reference, which is for reading.")
+    init: Annotated[
+        str | None, _option(metavar="NAME", panel=_NETWORK, help="Weights: default, xavier or kaiming.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads; else every core.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go; else runs/NETWORK.")] = None,
+    epochs: Annotated[int | None, _option(metavar="N", panel=_STEPS, help="Passes over the training data.")] = None,
+    batch_size: Annotated[int | None, _option(metavar="N", panel=_STEPS, help="Images a step.")] = None,
+    optimizer: Annotated[
+        str | None, _option(metavar="NAME", panel=_STEPS, help="sgd, adam, adamw, rmsprop or adagrad.")
+    ] = None,
+    momentum: Annotated[
+        float | None, _option(metavar="X", panel=_STEPS, help="Momentum of sgd and rmsprop, 0 for none.")
+    ] = None,
+    weight_decay: Annotated[float | None, _option(metavar="X", panel=_STEPS, help="Weight decay (L2).")] = None,
+    clip: Annotated[float | None, _option(metavar="X", panel=_STEPS, help="Scale gradients down to this norm.")] = None,
+    early_stop: Annotated[
+        int | None, _option(metavar="N", panel=_STEPS, help="End after N epochs without a lower loss.")
+    ] = None,
+    lr: Annotated[
+        float | None, _option(metavar="X", panel=_RATE, help="Learning rate; at first, or at its highest.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        _option(metavar="NAME", panel=_RATE, help="none, step, multistep, exponential, cosine, onecycle or plateau."),
+    ] = None,
+    decay: Annotated[float | None, _option(metavar="X", panel=_RATE, help="What the rate is multiplied by.")] = None,
+    decay_at: Annotated[
+        str | None,
+        _option(
+            metavar="N[,N]",
+            panel=_RATE,
+            help="step: every N epochs; multistep: at these epochs; plateau: after more than N without a lower loss.",
+        ),
+    ] = None,
+    warmup: Annotated[
+        int | None, _option(metavar="N", panel=_RATE, help="Let the rate rise, step by step, for N epochs first.")
+    ] = None,
+    seed: Annotated[int | None, _option(metavar="N", panel=_RUN, help="The same seed gives the same run; 0.")] = None,
+    out: Annotated[Path | None, _option(metavar="DIR", panel=_RUN, help="Where results go; else runs/NETWORK.")] = None,
+    checkpoint_every: Annotated[
+        int | None, _option(metavar="N", panel=_RUN, help="Checkpoint every N steps too, not only after epochs.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        _option(
+            metavar="DIR",
+            panel=_RUN,
+            help="Go on with the run in DIR, with its settings, as if it had not been interrupted. "
+            "--epochs may be raised.",
+        ),
+    ] = None,
+    device: _Device = None,
+    kernels: _Kernels = None,
+    threads: _Threads = None,
+    prefetch: Annotated[
+        int | None, _option(metavar="N", panel=_MACHINE, help="Batches to make ahead in the background; 1.")
+    ] = None,
 ) -> None:
-    """Train a network and save its curves and a checkpoint.
+    """Train a network and save its curves and checkpoints.
 
     With no arguments: LeNet on 1,797 handwritten digits that tinycnn carries.
     What is not given comes from a recipe for the network and the data.
-    """
-    from .train import Request, run
 
-    run(
-        Request(
-            network=network,
-            data=data,
-            data_dir=data_dir,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            init=init,
-            activation=activation,
-            seed=seed,
-            device=device,
-            kernels=kernels,
-            threads=threads,
-            out=out,
-        )
-    )
+    Ctrl-C saves before it leaves; --resume goes on from there, bit for bit.
+    """
+    given = _given(locals())
+    from .train import run
+
+    run(given)
+
+
+@app.command(cls=_Grouped)
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint, or the folder of a run.")],
+    data: Annotated[str | None, _option(metavar="NAME", panel=_DATA, help="Other data than the run's.")] = None,
+    data_dir: _DataDir = None,
+    download: _Download = False,
+    batch_size: Annotated[int | None, _option(metavar="N", panel=_MACHINE, help="Images at a time.")] = None,
+    device: _Device = None,
+    kernels: _Kernels = None,
+    threads: _Threads = None,
+) -> None:
+    """Measure a trained network on the test images.
+
+    Prints loss, accuracy, top-5 accuracy, and for each class how many are right and
+    what it is most often taken for. Of a run's folder the best checkpoint is taken.
+    """
+    given = _given(locals())
+    from .evaluate import run
+
+    run(given.pop("checkpoint"), given, given.pop("download"))
 
 
 @app.command()
@@ -126,6 +247,17 @@ def info() -> None:
     from .info import run
 
     run()
+
+
+@app.command()
+def models(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Networks; else all, as a table.")] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Every layer instead of the stages.")] = False,
+) -> None:
+    """List the networks with their parameters, MACs and smallest input."""
+    from .models import run
+
+    run(names or [], layers)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import textwrap
 
 from tinycnn import models, nn, use_kernels
@@ -23,14 +22,14 @@ def run(names: list[str], layers: bool) -> None:
 
 
 def _all() -> str:
-    rows = [("name", "params", "MACs", "input", "least", "")]
+    rows = [("name", "params", "MACs", "input", "min", "")]
     for name in sorted(models.available(), key=_by_number):
         info = models.get(name)
         found = _summary_of(info, 0)
-        size, least = _size(info.input_shape), str(info.smallest)
-        rows.append((name, _short(found.parameters), _short(found.macs), size, least, _in_short(info.summary)))
+        numbers = _short(found.parameters), _short(found.macs), _size(info.input_shape), str(info.smallest)
+        rows.append((name, *numbers, _in_short(info.summary)))
     notes = (
-        "MACs: multiply-accumulates for one image of the usual input. Least: the shortest",
+        "MACs: multiply-accumulates for one image of the usual input. Min: the shortest",
         "side of an image. tinycnn models NAME shows a network's stages and its options,",
         "with --layers every layer.",
     )
@@ -57,8 +56,8 @@ def _summary_of(info: models.ModelInfo, depth: int | None) -> Summary:
 
 
 def _in_short(text: str) -> str:
-    """What a network's first line says beside its name and its numbers, up to the first comma behind a word."""
-    return re.split(r"(?<=[a-z]), |;|\.$", text.partition(": ")[2] or text)[0]
+    """What a network's first line says behind its name, up to the first semicolon."""
+    return (text.partition(": ")[2] or text).partition(";")[0].removesuffix(".")
 
 
 def _by_number(name: str) -> tuple[str, int]:

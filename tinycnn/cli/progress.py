@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..train import Callback, EpochResult, Trainer
 
@@ -17,10 +19,14 @@ class ShowProgress(Callback):
     """A bar on a terminal, with loss, accuracy, images/s and time left; and a line for each epoch anywhere.
 
     `compiling(name)` is to be called when a kernel is about to be compiled.
+
+    Args:
+        console: where to.
+        measured: what the data are called that each epoch is evaluated on.
     """
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, measured: str = "test") -> None:
+        self.console, self.measured = console, measured
         self._bar: Progress | None = None
         self._task: Any = None
         self._rate_from = (0.0, 0.0)  # the time and the images seen from which images/s are counted
@@ -49,7 +55,7 @@ class ShowProgress(Callback):
                 transient=True,
                 refresh_per_second=8,
             )
-            total = (trainer.epochs - trainer.epoch) * trainer.steps_per_epoch
+            total = (trainer.epochs - trainer.epoch) * trainer.steps_per_epoch - trainer.batch
             self._task = self._bar.add_task("loading kernels", total=total, facts="")
             self._bar.start()
 
@@ -74,7 +80,9 @@ class ShowProgress(Callback):
 
     def on_epoch_end(self, trainer: Trainer, result: EpochResult) -> None:
         width = len(str(trainer.epochs))
-        test = "" if result.test_accuracy is None else f"   test {result.test_loss:.3f} {result.test_accuracy:6.1%}"
+        test = ""
+        if result.test_accuracy is not None:
+            test = f"   {self.measured} {result.test_loss:.3f} {result.test_accuracy:6.1%}"
         self.console.print(
             f"epoch {result.epoch:>{width}}/{trainer.epochs}   loss {result.train_loss:.3f}   "
             f"accuracy {result.train_accuracy:6.1%}{test}   {result.images_per_second:,.0f} images/s"
@@ -85,3 +93,28 @@ class ShowProgress(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+@contextlib.contextmanager
+def show_download(console: Console) -> Iterator[Callable[[int, int | None], None]]:
+    """Gives a function to call with the bytes that are there and their total, None if it is unknown: a bar on a
+    terminal, one line elsewhere."""
+    bar: Progress | None = None
+    task: Any = None
+
+    def progress(there: int, total: int | None) -> None:
+        nonlocal bar, task
+        if bar is None:
+            columns = TextColumn("downloading"), BarColumn(bar_width=16), DownloadColumn()
+            bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+            task = bar.add_task("", total=total)
+            bar.start()
+            if not console.is_terminal:
+                console.print("downloading" if total is None else f"downloading {total / 1e6:,.1f} MB")
+        bar.update(task, completed=there, total=total)
+
+    try:
+        yield progress
+    finally:
+        if bar is not None:
+            bar.stop()

@@ -6,10 +6,10 @@ the old checkpoint or the new one, whole. Nothing is pickled, so that reading a 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,10 @@ from .. import nn
 from ..autograd import Tensor, wrap
 from ..backend import active_random_sources, get_backend
 from ..optim import Optimizer
+from .files import atomic_file
 
-_FORMAT = "tinycnn-checkpoint-1"
-_OPTIMIZER = "optimizer/"  # no parameter's name begins so
+_FORMAT = "tinycnn-checkpoint-2"
+_RESERVED = ("optimizer/", "progress/")  # the names of arrays that are not the model's begin so
 
 
 @dataclass
@@ -33,27 +34,14 @@ class Checkpoint:
         optimizer: the state_dict of the optimiser, or None.
         random: the state of the random source of each device, by its name.
         facts: what else was saved: names, settings, history.
+        progress: how far a `Trainer` was, or None.
     """
 
     model: dict[str, Tensor]
     optimizer: dict[str, Any] | None = None
     random: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that at any moment, a power cut included, its old or its new content is there whole."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    progress: dict[str, Any] | None = None
 
 
 def save_checkpoint(
@@ -61,40 +49,36 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: Optimizer | None = None,
     facts: dict[str, Any] | None = None,
+    progress: dict[str, Any] | None = None,
 ) -> None:
     """Save model, optimiser, the state of the random sources, and facts that JSON can hold, atomically.
 
-    Raises:
-        TypeError: if facts hold something that JSON cannot.
-        ValueError: if a parameter's name begins with "optimizer/".
-    """
-    import safetensors.numpy
+    Args:
+        path: the file; it is replaced if it is there.
+        model, optimizer: whose states are saved.
+        facts: anything that JSON can hold.
+        progress: how far a `Trainer` is, from its `state_dict()`; `Trainer.save` does all this in one go.
 
+    Raises:
+        TypeError: if facts or progress hold something that JSON cannot.
+        ValueError: if a parameter's name begins with "optimizer/" or "progress/".
+        OSError: if the file cannot be written; the old one is still there then.
+    """
     arrays: dict[str, np.ndarray] = {}
     for name, tensor in model.state_dict().items():
-        if name.startswith(_OPTIMIZER):
-            raise ValueError(f"save_checkpoint: the name {name!r} is taken by the optimiser's state")
+        if name.startswith(_RESERVED):
+            raise ValueError(f"save_checkpoint: the name {name!r} is taken by the state of the training")
         arrays[name] = _packed(tensor)
-    rest: dict[str, Any] = {"facts": facts or {}, "optimizer": None}
-    rest["random"] = {name: source.get_state() for name, source in active_random_sources().items()}
-    if optimizer is not None:
-        saved = optimizer.state_dict()
-        plain: dict[str, dict[str, Any]] = {}
-        for number, values in saved["state"].items():
-            plain[str(number)] = {}
-            for key, value in values.items():
-                if isinstance(value, Tensor):
-                    arrays[f"{_OPTIMIZER}{number}/{key}"] = _packed(value)
-                else:
-                    plain[str(number)][key] = value
-        rest["optimizer"] = {"state": plain, "param_groups": saved["param_groups"]}
-    metadata = {"format": _FORMAT, "tinycnn": json.dumps(rest)}
-    write_atomically(path, safetensors.numpy.save(arrays, metadata))
-
-
-def _packed(tensor: Tensor) -> np.ndarray:
-    # safetensors writes an array's memory in the order in which it lies: only C order comes back right.
-    return np.ascontiguousarray(tensor.backend.to_numpy(tensor.array)).reshape(tensor.array.shape)
+    rest = {
+        "facts": facts or {},
+        "optimizer": None if optimizer is None else _without_arrays(optimizer.state_dict(), "optimizer", arrays),
+        "progress": _without_arrays(progress, "progress", arrays),
+        "random": {name: source.get_state() for name, source in active_random_sources().items()},
+    }
+    text = json.dumps(rest)
+    metadata = {"format": _FORMAT, "tinycnn": text, "crc32": str(_checksum(text, arrays))}
+    with atomic_file(path) as temporary:
+        _write(temporary, metadata, arrays)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -104,29 +88,161 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         ValueError: if the file is damaged, or no checkpoint of tinycnn.
         OSError: if it cannot be opened.
     """
+    metadata, arrays = _read(path)
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(f"{path}: a safetensors file, but not a checkpoint of tinycnn ({_FORMAT})")
+    text = metadata.get("tinycnn", "")
+    if metadata.get("crc32") != str(_checksum(text, arrays)):
+        raise ValueError(f"{path}: not a checkpoint, or a damaged one: its checksum is wrong")
+    rest = json.loads(text)
+    backend = get_backend("cpu")
+    return Checkpoint(
+        {name: wrap(array, backend) for name, array in arrays.items() if not name.startswith(_RESERVED)},
+        _with_arrays(rest["optimizer"], arrays),
+        rest["random"],
+        rest["facts"],
+        _with_arrays(rest["progress"], arrays),
+    )
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
+    """Take over parameters and buffers from a checkpoint, or any safetensors file with their names; returns the model.
+
+    Raises:
+        ValueError: if the file is damaged, or holds the weights of another network; nothing is changed then.
+        OSError: if it cannot be opened.
+
+    Example:
+        >>> import tinycnn
+        >>> from tinycnn import nn, train
+        >>> train.save_checkpoint("net.safetensors", nn.Linear(2, 3))
+        >>> train.load_weights(nn.Linear(2, 4), "net.safetensors")
+        Traceback (most recent call last):
+        ValueError: net.safetensors: weights of another network: weight is (3, 2) there and (4, 2) here (2 differ)
+    """
+    _, arrays = _read(path)
+    theirs = {name: array for name, array in arrays.items() if not name.startswith(_RESERVED)}
+    ours = model.state_dict()
+    lacking = [name for name in ours if name not in theirs]
+    unknown = [name for name in theirs if name not in ours]
+    # A lazy layer that has seen no batch has no shapes yet, and takes any.
+    unlike = [
+        name
+        for name, tensor in ours.items()
+        if name in theirs
+        and not isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer))
+        and tensor.array.shape != theirs[name].shape
+    ]
+    if unlike:
+        name = unlike[0]
+        what = f"{name} is {theirs[name].shape} there and {ours[name].array.shape} here ({len(unlike)} differ)"
+    elif lacking or unknown:
+        sides = ((lacking, "only this network has"), (unknown, "only the file has"))
+        what = "; ".join(f"{words} {_first(names)}" for names, words in sides if names)
+    else:
+        backend = get_backend("cpu")
+        model.load_state_dict({name: wrap(array, backend) for name, array in theirs.items()})
+        return model
+    raise ValueError(f"{path}: weights of another network: {what}")
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(names[:2]) + more
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """The texts and the arrays of a safetensors file."""
     import safetensors
-    import safetensors.numpy
 
     path = pathlib.Path(path)
     with open(path, "rb"):  # says clearly what is wrong if it cannot be opened
         pass
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a checkpoint, or a damaged one: {error}") from None
-    if metadata.get("format") != _FORMAT:
-        raise ValueError(f"{path}: a safetensors file, but not a checkpoint of tinycnn ({_FORMAT})")
-    rest = json.loads(metadata["tinycnn"])
-    backend = get_backend("cpu")
-    model = {name: wrap(array, backend) for name, array in arrays.items() if not name.startswith(_OPTIMIZER)}
-    optimizer = rest["optimizer"]
-    if optimizer is not None:
-        state: dict[int, dict[str, Any]] = {int(number): values for number, values in optimizer["state"].items()}
-        for name, array in arrays.items():
-            if name.startswith(_OPTIMIZER):
-                number, key = name.removeprefix(_OPTIMIZER).split("/", 1)
-                state[int(number)][key] = wrap(array, backend)
-        optimizer = {"state": state, "param_groups": optimizer["param_groups"]}
-    return Checkpoint(model, optimizer, rest["random"], rest["facts"])
+
+
+# How safetensors calls the dtypes.
+_DTYPES = {
+    "float16": "F16", "float32": "F32", "float64": "F64", "complex64": "C64", "bool": "BOOL",
+    "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8",
+}  # fmt: skip
+
+
+def _write(path: pathlib.Path, metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> None:
+    """Write a safetensors file: the length of the header, 8 bytes; the header, JSON; the arrays, one after the other.
+
+    It is written here and not by that library, which would first copy all arrays into one piece of memory.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, array in arrays.items():
+        if array.dtype.name not in _DTYPES:
+            raise TypeError(f"save_checkpoint: {name} is {array.dtype}, which safetensors cannot hold")
+        start, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": _DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for array in arrays.values():
+            file.write(_bytes(array))
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """An array's memory, little-endian."""
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8).data
+
+
+def _packed(tensor: Tensor) -> np.ndarray:
+    # safetensors writes an array's memory in the order in which it lies: only C order comes back right.
+    return np.ascontiguousarray(tensor.backend.to_numpy(tensor.array)).reshape(tensor.array.shape)
+
+
+def _checksum(text: str, arrays: dict[str, np.ndarray]) -> int:
+    found = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        found = zlib.crc32(name.encode(), found)
+        found = zlib.crc32(_bytes(arrays[name]), found)
+    return found
+
+
+# ---- nested state as JSON: tensors go into the arrays; what JSON lacks, tuples and keys that are numbers, is marked
+
+
+def _without_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """The value as JSON can hold it; each tensor in it is added to the arrays under its path."""
+    if isinstance(value, Tensor):
+        arrays[path] = _packed(value)
+        return {"$tensor": path}
+    if isinstance(value, dict):
+        inner = [(key, _without_arrays(entry, f"{path}/{key}", arrays)) for key, entry in value.items()]
+        plain = all(isinstance(key, str) and not key.startswith("$") for key in value)
+        return dict(inner) if plain else {"$items": [list(pair) for pair in inner]}
+    if isinstance(value, (list, tuple)):
+        entries = [_without_arrays(entry, f"{path}/{i}", arrays) for i, entry in enumerate(value)]
+        return entries if isinstance(value, list) else {"$tuple": entries}
+    return value
+
+
+def _with_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """What `_without_arrays` was given."""
+    if isinstance(value, list):
+        return [_with_arrays(entry, arrays) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if "$tensor" in value:
+        return wrap(arrays[value["$tensor"]], get_backend("cpu"))
+    if "$items" in value:
+        return {key: _with_arrays(entry, arrays) for key, entry in value["$items"]}
+    if "$tuple" in value:
+        return tuple(_with_arrays(entry, arrays) for entry in value["$tuple"])
+    return {key: _with_arrays(entry, arrays) for key, entry in value.items()}

@@ -7,20 +7,23 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from .checkpoint import write_atomically
-from .trainer import EpochResult
+from .callback import EpochResult
+from .files import write_atomically
 
 _TRAIN, _TEST = "#2563a8", "#d9541e"
 _INK, _GREY, _GRID = "#22272e", "#6b7280", "#e5e7eb"
 
 
-def plot_history(history: Sequence[EpochResult], path: str | os.PathLike[str], title: str = "") -> None:
+def plot_history(
+    history: Sequence[EpochResult], path: str | os.PathLike[str], title: str = "", measured: str = "test"
+) -> None:
     """Draw loss and accuracy, training and test, over the epochs, into a PNG file.
 
     Args:
         history: what `Trainer.fit` returned, one epoch at least.
         path: the file to write; it is replaced if it is there.
         title: stands above the panels.
+        measured: what the second curve is called: what `fit` was given as test data.
 
     Raises:
         ValueError: if the history is empty.
@@ -49,7 +52,7 @@ def plot_history(history: Sequence[EpochResult], path: str | os.PathLike[str], t
         dots: dict[str, Any] = {"marker": "o", "markersize": 4.5, "clip_on": False} if len(history) <= 30 else {}
         axes.plot(epochs, train, color=_TRAIN, linewidth=1.8, label=f"training  {form.format(train[-1])}", **dots)
         if all(value is not None for value in test):
-            axes.plot(epochs, test, color=_TEST, linewidth=1.8, label=f"test  {form.format(test[-1])}", **dots)
+            axes.plot(epochs, test, color=_TEST, linewidth=1.8, label=f"{measured}  {form.format(test[-1])}", **dots)
         axes.set_xlabel("Epoch", color=_INK)
         axes.set_title(label, fontsize=11, color=_INK, loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
