@@ -340,7 +340,7 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_write", full)
+    monkeypatch.setattr(checkpoint, "write_atomically", full)
     result = run(*QUICK)
     assert result.exit_code == 1
     assert result.stderr == "tinycnn: [Errno 28] No space left on device\n"

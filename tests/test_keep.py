@@ -236,7 +236,7 @@ def test_every_dtype_and_an_empty_tensor(tmp_path: pathlib.Path) -> None:
             assert found[name].dtype == tensor.numpy().dtype
             np.testing.assert_array_equal(found[name], tensor.numpy())
     net.register_buffer("wide", tinycnn.zeros(1, dtype=tinycnn.complex128))
-    with pytest.raises(TypeError, match="wide is complex128, which safetensors cannot hold"):
+    with pytest.raises(TypeError, match="save_checkpoint: .*complex128"):
         train.save_checkpoint(path, net)
 
 

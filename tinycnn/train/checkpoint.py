@@ -19,7 +19,7 @@ from .. import nn
 from ..autograd import Tensor, wrap
 from ..backend import active_random_sources, get_backend
 from ..optim import Optimizer
-from .files import atomic_file
+from .files import write_atomically
 
 _FORMAT = "tinycnn-checkpoint-2"
 _RESERVED = ("optimizer/", "progress/")  # the names of arrays that are not the model's begin so
@@ -64,6 +64,9 @@ def save_checkpoint(
         ValueError: if a parameter's name begins with "optimizer/" or "progress/".
         OSError: if the file cannot be written; the old one is still there then.
     """
+    import safetensors
+    import safetensors.numpy
+
     arrays: dict[str, np.ndarray] = {}
     for name, tensor in model.state_dict().items():
         if name.startswith(_RESERVED):
@@ -77,8 +80,11 @@ def save_checkpoint(
     }
     text = json.dumps(rest)
     metadata = {"format": _FORMAT, "tinycnn": text, "crc32": str(_checksum(text, arrays))}
-    with atomic_file(path) as temporary:
-        _write(temporary, metadata, arrays)
+    try:
+        packed = safetensors.numpy.save(arrays, metadata)
+    except safetensors.SafetensorError as error:
+        raise TypeError(f"save_checkpoint: {error}") from None
+    write_atomically(path, packed)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -163,38 +169,6 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, np.nd
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a checkpoint, or a damaged one: {error}") from None
-
-
-# How safetensors calls the dtypes.
-_DTYPES = {
-    "float16": "F16", "float32": "F32", "float64": "F64", "complex64": "C64", "bool": "BOOL",
-    "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8",
-}  # fmt: skip
-
-
-def _write(path: pathlib.Path, metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> None:
-    """Write a safetensors file: the length of the header, 8 bytes; the header, JSON; the arrays, one after the other.
-
-    It is written here and not by that library, which would first copy all arrays into one piece of memory.
-    """
-    header: dict[str, Any] = {"__metadata__": metadata}
-    end = 0
-    for name, array in arrays.items():
-        if array.dtype.name not in _DTYPES:
-            raise TypeError(f"save_checkpoint: {name} is {array.dtype}, which safetensors cannot hold")
-        start, end = end, end + array.nbytes
-        header[name] = {
-            "dtype": _DTYPES[array.dtype.name],
-            "shape": list(array.shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        for array in arrays.values():
-            file.write(_bytes(array))
 
 
 def _bytes(array: np.ndarray) -> memoryview:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator
 
 
-@contextlib.contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """Gives a path beside `path` to write to; at the end of the block that file takes the place of `path`.
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that at any moment, a power cut included, its old or its new content is there whole.
 
-    At any moment, a power cut included, the old or the new content is there whole: the new one is on the disk before it
-    gets its name, and the folder that holds the name after that. If the block raises, the old content stays.
+    The new content is on the disk before it gets its name, and the folder that holds the name after that.
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
+        temporary.write_bytes(data)
         _to_disk(temporary, os.O_RDWR)
         os.replace(temporary, path)
         if os.name == "posix":  # elsewhere a folder cannot be opened
@@ -26,12 +23,6 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that at any moment, a power cut included, its old or its new content is there whole."""
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(data)
 
 
 def is_left_over(path: pathlib.Path) -> bool:
