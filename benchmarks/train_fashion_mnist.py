@@ -71,7 +71,7 @@ SETTINGS = {
     # normalisation helps.
     "alexnet": Settings(3, 32, 3e-4, "adam", size=96, images=2_000, tests=2_000, options={"image_size": 96}),
     "vgg11": Settings(3, 32, 5e-4, "adam", size=64, images=2_000, tests=2_000, options={"ratio": 4, "image_size": 64}),
-    "nin": Settings(3, 16, 3e-4, "adam", init="kaiming", size=96, images=2_000, tests=2_000),
+    "nin": Settings(6, 16, 5e-4, "adam", size=72, images=2_000, tests=2_000),
     "googlenet": Settings(3, 16, 3e-4, "adam", init="kaiming", size=64, images=2_000, tests=2_000),
     "densenet": Settings(3, 32, 0.03, size=64, images=2_000, tests=2_000),
 }

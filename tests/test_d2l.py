@@ -79,6 +79,23 @@ def test_devices():
     assert d2l.try_all_gpus()[0] == d2l.try_gpu()
 
 
+def test_a_gpu_has_a_number_a_name_or_a_device():
+    for ask in (tinycnn.cuda.synchronize, tinycnn.cuda.get_device_name):
+        with pytest.raises(ValueError, match="expected a GPU, got 'cpu'"):
+            ask(d2l.cpu())
+        for place in (None, 0, "cuda", d2l.gpu(0)):
+            if tinycnn.cuda.is_available():
+                ask(place)
+            else:
+                with pytest.raises(RuntimeError, match="CUDA"):
+                    ask(place)
+
+
+def test_the_books_libraries_are_loaded_when_asked_for():
+    assert d2l.plt.__name__ == "matplotlib.pyplot"
+    assert pytest.importorskip("PIL.Image") is d2l.Image
+
+
 def test_accumulator():
     metric = d2l.Accumulator(2)
     metric.add(1, tinycnn.tensor(2.5))

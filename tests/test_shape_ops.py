@@ -176,6 +176,8 @@ ERRORS: list[tuple[Callable[[Tensor], Any], type[Exception], str]] = [
     (lambda x: x.split([1, 2], 0), ValueError, r"split: sizes \[1, 2\] do not add up to 2"),
     (lambda x: x.split(0), ValueError, "split: the size of a part must be positive, got 0"),
     (lambda x: x.chunk(0), ValueError, "chunk: chunks must be positive"),
+    (lambda x: tinycnn.meshgrid(x, x), ValueError, "meshgrid: expected vectors"),
+    (lambda x: tinycnn.meshgrid(x[0, 0], indexing="yx"), ValueError, "meshgrid: indexing must be"),
     (lambda x: x.roll((1, 2), 0), ValueError, "roll: shifts"),
     (lambda x: x.roll((1, 2)), ValueError, "roll: 2 shifts"),
     (lambda x: x.flip(0, 0), ValueError, "flip: .* names a dimension twice"),
@@ -222,6 +224,7 @@ PARITY = {
     "flip": lambda L, x: x.flip((0, -1)),
     "tril": lambda L, x: x.tril(-1) + x.triu(2),
     "stack": lambda L, x: L.stack(x.unbind(1), -1),
+    "meshgrid": lambda L, x: L.meshgrid(x[0, 0], x[0, :, 0], x[0, 0, 0], indexing="xy")[1],
     "cat": lambda L, x: L.cat(x.split([1, 3], 2)[::-1], 2),
     "chunk": lambda L, x: x.chunk(3, -1)[-1],
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import tinycnn as torch
 from tinycnn import nn
 from tinycnn.nn import functional as F
@@ -203,3 +205,21 @@ def test_autograd_chapter():
     d = f(a)
     d.backward()
     assert abs(float(a.grad - d / a)) < 1e-3 * abs(float(a.grad))
+
+
+def test_a_lazy_layer_whose_data_is_drawn_before_its_size_is_known():
+    layer = nn.LazyLinear(1)
+    layer.weight.data.normal_(0, 0.01)
+    layer.bias.data.fill_(0)
+    assert layer(torch.ones(2, 3)).shape == (2, 1)
+    assert layer.weight.data.shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("save", "save_checkpoint"), ("load", "load_weights"), ("FloatTensor", r"tensor\(values, dtype=float32\)")],
+)
+def test_what_is_missing_says_what_to_write_instead(name, instead):
+    with pytest.raises(AttributeError, match=f"module 'tinycnn' has no attribute {name!r}; .*{instead}"):
+        getattr(torch, name)
+    assert not hasattr(torch, "nonsense")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from .backend import cuda as backend_cuda, cuda_status, get_backend
+from .backend import (
+    Backend,
+    cuda as backend_cuda,
+    cuda_status,
+    device as Device,  # noqa: N812
+    get_backend,
+)
 
 __all__ = ["device_count", "get_device_name", "is_available", "synchronize"]
 
@@ -22,19 +28,34 @@ def device_count() -> int:
     return backend_cuda.device_count()
 
 
-def get_device_name(index: int = 0) -> str:
-    """What GPU number index calls itself.
+def get_device_name(device: int | str | Device | None = None) -> str:
+    """What a GPU calls itself.
+
+    Args:
+        device: its number, "cuda:1" or a device; by default the first.
 
     Raises:
+        ValueError: if that is no GPU.
         RuntimeError: if CUDA cannot be used; it says why.
     """
-    return get_backend(f"cuda:{index}").describe()["device"]
+    return _gpu("get_device_name", device).describe()["device"]
 
 
-def synchronize(index: int = 0) -> None:
-    """Wait until GPU number index has done all that was asked of it.
+def synchronize(device: int | str | Device | None = None) -> None:
+    """Wait until a GPU has done all that was asked of it.
+
+    Args:
+        device: its number, "cuda:1" or a device; by default the first.
 
     Raises:
+        ValueError: if that is no GPU.
         RuntimeError: if CUDA cannot be used; it says why.
     """
-    get_backend(f"cuda:{index}").synchronize()
+    _gpu("synchronize", device).synchronize()
+
+
+def _gpu(name: str, where: int | str | Device | None) -> Backend:
+    place = Device(f"cuda:{where or 0}") if where is None or isinstance(where, int) else Device(where)
+    if place.type != "cuda":
+        raise ValueError(f"cuda.{name}: expected a GPU, got {str(place)!r}")
+    return get_backend(place)

@@ -35,7 +35,7 @@ def table() -> str:
     """The table, in Markdown."""
     measured = json.loads((ROOT / "benchmarks" / "results" / "step_time.json").read_text(encoding="utf-8"))["rows"]
     lines = [
-        "| network | parameters | MACs | input | stages | step: tinycnn / PyTorch |",
+        "| network | parameters | MACs | input | stages | step: tinycnn / PyTorch, ms (side, batch) |",
         "|---|---|---|---|---|---|",
     ]
     for row in measured:
@@ -44,7 +44,7 @@ def table() -> str:
         with nn.init.no_init(), use_kernels("reference"):
             found = summary(info.function(**options), info.input_shape, 1)
         label = f"`{name}`" + "".join(f" {key}={value}" for key, value in options.items())
-        step = f"{_ms(row['tinycnn'])} / {_ms(row['pytorch'])} ms ({row['size']}x{row['size']}, {row['batch']})"
+        step = f"{_ms(row['tinycnn'])} / {_ms(row['pytorch'])} ({row['size']}, {row['batch']})"
         size = "x".join(map(str, info.input_shape))
         cells = [label, _short(found.parameters), _short(found.macs), size, _stages(found), step]
         lines.append("| " + " | ".join(cells) + " |")

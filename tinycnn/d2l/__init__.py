@@ -11,6 +11,7 @@ with its imports changed:
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from . import aliases as _aliases
@@ -103,9 +104,11 @@ __all__ = [
 __all__ += _aliases.__all__
 
 
-def __getattr__(name: str) -> Any:
-    if name == "plt":  # matplotlib.pyplot: loaded when it is asked for
-        from .plotting import pyplot
+# What the book's package imports itself: loaded when it is asked for.
+_LIBRARIES = {"plt": "matplotlib.pyplot", "Image": "PIL.Image"}
 
-        return pyplot()
+
+def __getattr__(name: str) -> Any:
+    if name in _LIBRARIES:
+        return importlib.import_module(_LIBRARIES[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,8 @@ class ModelInfo:
         function: makes the network.
         input_shape: (C, H, W) of the images it is usually given.
         smallest: the shortest side of an image that it takes, or that it can be made for if it has an `image_size`.
-        summary: the first line of its docstring.
+        summary: the first line of its docstring; `tinycnn models` shows what stands there behind the colon, up to the
+            first semicolon.
     """
 
     name: str

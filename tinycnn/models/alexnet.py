@@ -26,7 +26,7 @@ def alexnet(
     hidden: int = 4096,
     image_size: ImageSize = 224,
 ) -> Network:
-    """AlexNet: five convolutions and three linear layers, for images of 224x224; 46,764,746 parameters.
+    """AlexNet: 5 convolutions, 3 linear layers; for images of 224x224; 46,764,746 parameters.
 
     Args:
         num_classes: the number of outputs.

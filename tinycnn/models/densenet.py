@@ -128,7 +128,7 @@ def densenet(
     bias: bool = True,
     name: str = "densenet",
 ) -> Network:
-    """The notes' DenseNet: four dense blocks of four convolutions, with transitions between; 758,226 parameters.
+    """The notes' DenseNet: 4 dense blocks of 4 convolutions; transitions between them; 758,226 parameters.
 
     Stages for images of 96x96: the stem (N, 64, 24, 24), then blocks and transitions in turn, (N, 192, 24, 24),
     (N, 96, 12, 12), (N, 224, 12, 12), (N, 112, 6, 6), (N, 240, 6, 6), (N, 120, 3, 3), (N, 248, 3, 3).
@@ -184,7 +184,7 @@ def densenet(
 
 @register(input_shape=(1, 224, 224), smallest=_SMALLEST)
 def densenet121(num_classes: int = 10, in_channels: int = 1, ratio: int = 1) -> Network:
-    """DenseNet-121: dense blocks of 6, 12, 24 and 16 bottleneck layers, growth rate 32; 6,957,834 parameters.
+    """DenseNet-121: dense blocks of 6, 12, 24 and 16; bottleneck layers, growth rate 32; 6,957,834 parameters.
 
     Args:
         num_classes: the number of outputs.
@@ -205,7 +205,7 @@ def densenet121(num_classes: int = 10, in_channels: int = 1, ratio: int = 1) -> 
 
 @register(input_shape=(1, 224, 224), smallest=_SMALLEST)
 def densenet161(num_classes: int = 10, in_channels: int = 1, ratio: int = 1) -> Network:
-    """DenseNet-161: dense blocks of 6, 12, 36 and 24 bottleneck layers, growth rate 48; 26,484,682 parameters.
+    """DenseNet-161: dense blocks of 6, 12, 36 and 24; bottleneck layers, growth rate 48; 26,484,682 parameters.
 
     Args:
         num_classes: the number of outputs.
@@ -226,7 +226,7 @@ def densenet161(num_classes: int = 10, in_channels: int = 1, ratio: int = 1) -> 
 
 @register(input_shape=(1, 224, 224), smallest=_SMALLEST)
 def densenet169(num_classes: int = 10, in_channels: int = 1, ratio: int = 1) -> Network:
-    """DenseNet-169: dense blocks of 6, 12, 32 and 32 bottleneck layers, growth rate 32; 12,494,858 parameters.
+    """DenseNet-169: dense blocks of 6, 12, 32 and 32; bottleneck layers, growth rate 32; 12,494,858 parameters.
 
     Args:
         num_classes: the number of outputs.
@@ -247,7 +247,7 @@ def densenet169(num_classes: int = 10, in_channels: int = 1, ratio: int = 1) -> 
 
 @register(input_shape=(1, 224, 224), smallest=_SMALLEST)
 def densenet201(num_classes: int = 10, in_channels: int = 1, ratio: int = 1) -> Network:
-    """DenseNet-201: dense blocks of 6, 12, 48 and 32 bottleneck layers, growth rate 32; 18,105,866 parameters.
+    """DenseNet-201: dense blocks of 6, 12, 48 and 32; bottleneck layers, growth rate 32; 18,105,866 parameters.
 
     Args:
         num_classes: the number of outputs.

@@ -86,7 +86,7 @@ _B5: tuple[_Branches, ...] = (
 
 @register(input_shape=(1, 96, 96))
 def googlenet(num_classes: int = 10, in_channels: int = 1, ratio: int = 1) -> Network:
-    """GoogLeNet: nine Inception blocks in three stages, and one linear layer; 5,977,530 parameters.
+    """GoogLeNet: 9 Inception blocks in 3 stages; one linear layer; 5,977,530 parameters.
 
     Args:
         num_classes: the number of outputs.

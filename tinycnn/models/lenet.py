@@ -26,7 +26,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def lenet(
     num_classes: int = 10, in_channels: int = 1, activation: str = "sigmoid", image_size: ImageSize = 28
 ) -> Network:
-    """LeNet-5: two convolutions and three linear layers, for images of 28x28; 61,706 parameters.
+    """LeNet-5: 2 convolutions, 3 linear layers; for images of 28x28; 61,706 parameters.
 
     Args:
         num_classes: the number of outputs.
@@ -69,9 +69,10 @@ def lenet(
 def lenet_bn(
     num_classes: int = 10, in_channels: int = 1, activation: str = "sigmoid", image_size: ImageSize = 28
 ) -> Network:
-    """LeNet with batch normalisation behind every layer but the last, for images of 28x28; 44,878 parameters.
+    """LeNet with batch normalisation; for images of 28x28; 44,878 parameters.
 
-    As in the notes, the first convolution has no padding here, so that the first linear layer has fewer inputs.
+    Normalisation stands behind every layer but the last. As in the notes, the first convolution has no padding here, so
+    that the first linear layer has fewer inputs.
     Normalisation: S. Ioffe and C. Szegedy, "Batch Normalization" (2015).
 
     Args:

@@ -21,7 +21,7 @@ def mlp(
     dropout: float = 0.0,
     image_size: ImageSize = 28,
 ) -> Network:
-    """A multilayer perceptron: linear layers with ReLU between them, for images of 28x28; 203,530 parameters.
+    """A multilayer perceptron: linear layers with ReLU between; for images of 28x28; 203,530 parameters.
 
     Args:
         num_classes: the number of outputs.

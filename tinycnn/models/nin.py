@@ -49,7 +49,7 @@ def nin_block(in_channels: int, out_channels: int, kernel_size: int, strides: in
 
 @register(input_shape=(1, 224, 224), smallest=_SMALLEST)
 def nin(num_classes: int = 10, in_channels: int = 1, dropout: float = 0.5, ratio: int = 1) -> Network:
-    """Network in Network: four blocks of three convolutions and no linear layer; 1,992,166 parameters.
+    """Network in Network: 4 blocks of 3 convolutions; no linear layer; 1,992,166 parameters.
 
     Args:
         num_classes: the number of outputs.

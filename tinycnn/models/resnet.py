@@ -107,7 +107,7 @@ def resnet18(
     stem: str = "imagenet",
     ratio: int = 1,
 ) -> Network:
-    """ResNet-18: eight residual blocks; 11,178,378 parameters.
+    """ResNet-18: 8 residual blocks; 11,178,378 parameters.
 
     Stages for images of 224x224: (N, 64, 56, 56), (N, 64, 56, 56), (N, 128, 28, 28), (N, 256, 14, 14), (N, 512, 7, 7).
 
@@ -135,7 +135,7 @@ def resnet34(
     stem: str = "imagenet",
     ratio: int = 1,
 ) -> Network:
-    """ResNet-34: sixteen residual blocks; 21,290,250 parameters.
+    """ResNet-34: 16 residual blocks; 21,290,250 parameters.
 
     Stages for images of 224x224: (N, 64, 56, 56), (N, 64, 56, 56), (N, 128, 28, 28), (N, 256, 14, 14), (N, 512, 7, 7).
 
@@ -163,7 +163,7 @@ def resnet50(
     stem: str = "imagenet",
     ratio: int = 1,
 ) -> Network:
-    """ResNet-50: sixteen bottleneck blocks; 23,522,250 parameters.
+    """ResNet-50: 16 bottleneck blocks; 23,522,250 parameters.
 
     Stages for images of 224x224: (N, 64, 56, 56), (N, 256, 56, 56), (N, 512, 28, 28), (N, 1024, 14, 14),
     (N, 2048, 7, 7).

@@ -120,7 +120,7 @@ def vgg11(
     hidden: int = 4096,
     image_size: ImageSize = 224,
 ) -> Network:
-    """VGG-11: eight convolutions and three linear layers, for images of 224x224; 128,806,154 parameters.
+    """VGG-11: 8 convolutions, 3 linear layers; for images of 224x224; 128,806,154 parameters.
 
     Args:
         num_classes, in_channels, ratio, dropout, hidden, image_size: as in `vgg`; image_size is at least 32.
@@ -146,7 +146,7 @@ def vgg13(
     hidden: int = 4096,
     image_size: ImageSize = 224,
 ) -> Network:
-    """VGG-13: ten convolutions and three linear layers, for images of 224x224; 128,990,666 parameters.
+    """VGG-13: 10 convolutions, 3 linear layers; for images of 224x224; 128,990,666 parameters.
 
     Args:
         num_classes, in_channels, ratio, dropout, hidden, image_size: as in `vgg`; image_size is at least 32.
@@ -172,7 +172,7 @@ def vgg16(
     hidden: int = 4096,
     image_size: ImageSize = 224,
 ) -> Network:
-    """VGG-16: thirteen convolutions and three linear layers, for images of 224x224; 134,300,362 parameters.
+    """VGG-16: 13 convolutions, 3 linear layers; for images of 224x224; 134,300,362 parameters.
 
     Args:
         num_classes, in_channels, ratio, dropout, hidden, image_size: as in `vgg`; image_size is at least 32.
@@ -198,7 +198,7 @@ def vgg19(
     hidden: int = 4096,
     image_size: ImageSize = 224,
 ) -> Network:
-    """VGG-19: sixteen convolutions and three linear layers, for images of 224x224; 139,610,058 parameters.
+    """VGG-19: 16 convolutions, 3 linear layers; for images of 224x224; 139,610,058 parameters.
 
     Args:
         num_classes, in_channels, ratio, dropout, hidden, image_size: as in `vgg`; image_size is at least 32.

@@ -60,12 +60,15 @@ class _Uninitialized(Tensor if TYPE_CHECKING else object):  # type: ignore[misc]
         del self.array
         self.__dict__["_kind"] = get_default_dtype() if dtype is None else as_dtype(dtype)
 
+    def _too_early(self) -> ValueError:
+        return ValueError(
+            f"this {type(self).__name__} belongs to a lazy layer and has no shape or value yet; call the model once "
+            "with a batch of its input, and the layer will infer its size"
+        )
+
     def __getattr__(self, name: str) -> NoReturn:
         if name == "array":
-            raise ValueError(
-                f"this {type(self).__name__} belongs to a lazy layer and has no shape or value yet; call the model "
-                "once with a batch of its input, and the layer will infer its size"
-            )
+            raise self._too_early()
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
@@ -77,6 +80,15 @@ class _Uninitialized(Tensor if TYPE_CHECKING else object):  # type: ignore[misc]
     def device(self) -> Device:
         """Where it will live."""
         return device_of(self.backend)
+
+    @property
+    def data(self) -> Tensor:
+        """A tensor of no elements, as PyTorch gives: what is drawn into it is drawn for none."""
+        return empty(0, device=self.device, dtype=self.dtype)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        raise self._too_early()
 
     def is_floating_point(self) -> bool:
         """Whether its elements will be floating numbers."""
@@ -106,7 +118,7 @@ class _Uninitialized(Tensor if TYPE_CHECKING else object):  # type: ignore[misc]
 class UninitializedParameter(_Uninitialized, Parameter):
     """A parameter of a lazy layer before the first call: all that is known is its device and its dtype.
 
-    Every use of its value raises a ValueError that says so.
+    Every use of its value raises a ValueError that says so, but for `data`, which has no elements.
     """
 
     def __init__(self, requires_grad: bool = True, device: str | Device | None = None, dtype: Any = None) -> None:

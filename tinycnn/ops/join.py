@@ -9,12 +9,12 @@ from typing import Any
 
 from ..autograd import Op, Tensor
 from ..backend.dtypes import promote_types
-from .broadcast import cast
+from .broadcast import cast, expand
 from .indexing import Slice, dim_of
 from .registry import op
-from .shape import unsqueeze
+from .shape import reshape, transpose, unsqueeze
 
-__all__ = ["cat", "chunk", "concat", "concatenate", "narrow", "select", "split", "stack", "unbind"]
+__all__ = ["cat", "chunk", "concat", "concatenate", "meshgrid", "narrow", "select", "split", "stack", "unbind"]
 
 
 class Cat(Op):
@@ -221,3 +221,45 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """
     dim = dim_of("unbind", dim, input.array.ndim)
     return tuple(select(input, dim, i) for i in range(input.array.shape[dim]))
+
+
+@op(
+    lambda make: [
+        make.sample(make(2), make(3), indexing="ij"),
+        make.sample([make(3), make(), make(2)], indexing="xy"),
+    ],
+    method=False,
+)
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Views in which the entries of vectors of n_0, n_1, ... stand along one dimension each, all of (n_0, n_1, ...).
+
+    Their dtypes are promoted.
+
+    Args:
+        tensors: vectors or single numbers, or one list of them.
+        indexing: "ij"; or "xy", as for plots, with the first two dimensions swapped.
+
+    Raises:
+        ValueError: if one has more than one dimension, or indexing is unknown.
+
+    Example:
+        >>> import tinycnn
+        >>> x, y = tinycnn.meshgrid(tinycnn.tensor([1, 2]), tinycnn.tensor([3, 4, 5]))
+        >>> x
+        tensor([[1, 1, 1],
+                [2, 2, 2]])
+        >>> y
+        tensor([[3, 4, 5],
+                [3, 4, 5]])
+    """
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    given = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
+    found = _list_of_tensors("meshgrid", given)
+    shapes = [x.array.shape for x in found]
+    if any(len(shape) > 1 for shape in shapes):
+        raise ValueError(f"meshgrid: expected vectors, got shapes {', '.join(map(str, shapes))}")
+    sizes = [x.numel() for x in found]
+    grids = [expand(reshape(x, [-1 if i == j else 1 for j in range(len(found))]), sizes) for i, x in enumerate(found)]
+    swapped = indexing == "xy" and len(found) > 1
+    return tuple(transpose(grid, 0, 1) if swapped else grid for grid in grids)
