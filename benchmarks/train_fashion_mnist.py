@@ -114,13 +114,15 @@ def run_pair(args: argparse.Namespace, name: str, seed: int) -> None:
             found[engine] = json.loads((pathlib.Path(folder) / f"{engine}.json").read_text())
             accuracy, seconds = found[engine]["test_accuracy"][-1], statistics.median(found[engine]["seconds"])
             print(f"{name} seed {seed} {engine}: {accuracy:.2%}, {seconds:.1f} s an epoch", flush=True)
+    from tinycnn.bench import describe_machine
+
     facts = {
         "network": name,
         "seed": seed,
         "threads": args.threads,
         "settings": dataclasses.asdict(SETTINGS[name]),
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "machine": machine(),
+        "machine": "{processor}, {cores} cores".format(**describe_machine()),
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
         **found,
     }
@@ -185,9 +187,9 @@ def run_pytorch(
 ) -> dict[str, Any]:
     """Train with PyTorch from the same weights in the same order."""
     import torch
-    from torch_networks import build, copy_weights
 
     from tinycnn import models
+    from tinycnn.bench.torch_networks import build, copy_weights
 
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -234,17 +236,6 @@ def add(result: dict[str, Any], *values: float) -> None:
     for name, value in zip(list(result)[1:], values, strict=True):
         result[name].append(round(value, 6))
     print("   ", *(f"{name} {values:g}" for name, values in zip(list(result)[1:], values, strict=True)), flush=True)
-
-
-def machine() -> str:
-    """The processor and the number of its cores that this process may use."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model}, {cores} cores"
 
 
 def report() -> None:

@@ -30,8 +30,9 @@ ARROWS = {
     "data": {"ops", "autograd", "backend"},
     "utils": {"data"},
     "train": {"data", "optim", "models", "nn", "ops", "autograd", "backend"},
+    "bench": {"optim", "models", "inspect", "nn", "ops", "autograd", "backend"},
     "d2l": {"train", "data", "optim", "models", "inspect", "nn", "ops", "autograd", "cuda", "backend"},
-    "cli": {"", "train", "inspect", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
+    "cli": {"", "bench", "train", "inspect", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
     "": {"train", "utils", "inspect", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
 }
 
@@ -53,12 +54,12 @@ LIBRARIES = {
     "cupy": {"backend.cuda", "kernels.cuda"},
     "cupyx": {"backend.cuda", "kernels.cuda", "kernels.reference"},
     "cupy_backends": {"backend.cuda", "kernels.cuda"},
-    "matplotlib": {"train", "cli", "d2l"},
+    "matplotlib": {"bench", "train", "cli", "d2l"},
     "PIL": {"data", "train", "cli", "d2l"},
     "safetensors": {"train"},
     "rich": {"cli"},
     "typer": {"cli"},
-    "torch": set(),
+    "torch": {"bench"},
 }
 
 # Libraries that take long to load, and the packages that may import them when they are imported themselves.
@@ -70,6 +71,7 @@ HEAVY = {
     "cupyx": set(),
     "cupy_backends": set(),
     "matplotlib": set(),
+    "torch": {"bench.torch_networks"},
     "PIL": set(),
     "safetensors": set(),
     "rich": {"cli"},

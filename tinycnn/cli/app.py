@@ -267,12 +267,55 @@ def gradcheck(
     second: Annotated[bool, typer.Option("--second", help="Check second derivatives too.")] = False,
     kernels: Annotated[str | None, typer.Option(metavar="SET", help="fast or reference; else the one in use.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of inputs and directions.")] = 0,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Put wrong backwards to the checks.")] = False,
 ) -> None:
     """Compare gradients with slopes measured by differences.
 
     An operation is checked on its sample inputs, in float64. A network is checked
     in its parameters, along random directions, on a batch of two.
+
+    With --mutants the checks themselves are checked: they must find every wrong
+    backward in tests/mutants, which a source checkout has.
     """
+    if mutants:
+        from .mutants import run as run_mutants
+
+        run_mutants(names or [], kernels, seed)
+        return
     from .gradcheck import run
 
     run(names or [], all_ops, second, kernels, seed)
+
+
+@app.command(cls=_Grouped)
+def bench(
+    networks: Annotated[
+        list[str] | None, typer.Argument(metavar="NETWORK", help="Networks; else one or two of each kind.")
+    ] = None,
+    against: Annotated[str | None, typer.Option(metavar="torch", help="Measure PyTorch too, by turns.")] = None,
+    channels_last: Annotated[bool, typer.Option("--channels-last", help="PyTorch in channels_last.")] = False,
+    evaluation: Annotated[bool, typer.Option("--eval", help="Forward passes instead of training steps.")] = False,
+    size: Annotated[str | None, typer.Option(metavar="N[,N]", help="Sides of the images.")] = None,
+    batch: Annotated[str | None, typer.Option(metavar="N[,N]", help="Images a step.")] = None,
+    threads: Annotated[str | None, typer.Option(metavar="N[,N]", help="CPU threads; else every core.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An argument of the networks; may be repeated.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(metavar="N", help="Steps that count.")] = 7,
+    layers: Annotated[bool, typer.Option("--layers", help="Each layer by itself, beside the machine's peak.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="The peak of memory, in a fresh process.")] = False,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1; else $TINYCNN_DEVICE.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go; else runs/bench-TIME.")] = None,
+) -> None:
+    """Time training steps, beside PyTorch where it is installed.
+
+    A step is zero_grad, forward, cross entropy, backward and SGD, on random images.
+    Both engines run by turns in one process; the table shows medians and the
+    quartiles of their ratio. Leaves every time in bench.json, and a plot.
+    """
+    from .bench import run
+
+    run(
+        networks or [], against, channels_last, evaluation, size, batch, threads, option or [], repeats, layers, memory,
+        device, out,
+    )  # fmt: skip

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,7 +38,7 @@ def copy_weights(ours: Any, theirs: nn.Module) -> None:
     """Give a PyTorch network the parameters and buffers of a tinycnn one."""
     with torch.no_grad():
         for mine, other in _pairs(ours, theirs):
-            other.copy_(torch.from_numpy(np.array(mine.detach().numpy())))
+            other.copy_(torch.tensor(mine.detach().numpy()))
 
 
 def copy_to_ours(theirs: nn.Module, ours: Any) -> None:
