@@ -262,6 +262,10 @@ def report() -> None:
         "the seeds, and each seed's. Seconds are the median of an epoch's training steps, tinycnn / PyTorch;",
         "other work ran on the machine at the same time, so they tell magnitudes only.",
         "",
+        "Where the curves of one seed part, rounding has grown from step to step: in float64 the engines stay together",
+        "(`tests/test_parity_models.py`). So few steps leave a network far from its best, where the seed matters more",
+        "than the engine.",
+        "",
         "| network | data | settings | tinycnn | PyTorch | s/epoch |",
         "|---|---|---|---|---|---|",
     ]

@@ -17,7 +17,7 @@ import pytest
 
 import tinycnn
 from tinycnn import Tensor, tensor
-from tinycnn.autograd import Function, Op, backward, grad, once_differentiable
+from tinycnn.autograd import Function, Op, backward, grad, once_differentiable, wrap
 
 
 def leaf(*values: float) -> Tensor:
@@ -1106,3 +1106,76 @@ def test_a_gradient_of_another_kind_is_refused(value: Any, error: type[Exception
     with pytest.raises(error, match=text):
         x.grad = value
     assert x.grad is None
+
+
+# ---- what only a mutated engine showed to be untested ---------------------------------------------------------------
+
+
+def test_a_gradient_is_not_implied_for_an_empty_tensor() -> None:
+    with pytest.raises(RuntimeError, match="a gradient can be implied only for a scalar"):
+        leaf().backward()
+
+
+def adding(gradient: Callable[[Tensor], Any]) -> Callable[..., Any]:
+    """x + y, with a backward that returns gradient(g)."""
+
+    class Given(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+            return x + y
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Any:
+            return gradient(g)
+
+    return Given.apply
+
+
+def test_a_gradient_has_the_dtype_of_its_tensor() -> None:
+    x, y = leaf(1.0), leaf(2.0)
+    adding(lambda g: (g.float(), g * 3))(x, y).backward(tensor([0.5], dtype=tinycnn.float64))
+    assert x.grad is not None
+    assert x.grad.dtype == tinycnn.float64
+    assert (values(x.grad), values(y.grad)) == ([0.5], [1.5])
+
+
+def test_a_backward_may_return_none_for_what_is_wanted_and_a_gradient_for_what_is_not() -> None:
+    x, y = leaf(1.0), leaf(2.0)
+    adding(lambda g: (None, g))(x, y).backward(tensor([0.5], dtype=tinycnn.float64))
+    assert x.grad is None
+    assert values(y.grad) == [0.5]
+    x, y = leaf(1.0), leaf(2.0).detach()
+    adding(lambda g: (g * 2, g))(x, y).backward(tensor([0.5], dtype=tinycnn.float64))
+    assert values(x.grad) == [1.0]
+    assert y.grad is None
+
+
+def test_a_gradient_that_backward_keeps_is_copied() -> None:
+    kept = []
+
+    def keeping(g: Tensor) -> Any:
+        kept.append((g * 2).numpy().copy())
+        return wrap(kept[0], g.backend), g * 3
+
+    x, y = leaf(1.0), leaf(2.0)
+    adding(keeping)(x, y).backward(tensor([0.5], dtype=tinycnn.float64))
+    kept[0][...] = 7.0
+    assert values(x.grad) == [1.0]
+
+
+def test_recorded_gradients_add_up_too() -> None:
+    x = leaf(3.0)
+    for _ in range(2):
+        (x * x).backward(tensor([0.5], dtype=tinycnn.float64), create_graph=True)
+    assert values(x.grad) == [6.0]
+    assert x.grad is not None
+    (again,) = grad(x.grad, x, tensor([1.0], dtype=tinycnn.float64))
+    assert values(again) == [2.0]
+    x.grad = None  # a gradient that knows its leaf is a cycle
+
+
+def test_anomaly_mode_blames_nobody_for_a_nan_it_was_given() -> None:
+    x = leaf(3.0)
+    with tinycnn.autograd.detect_anomaly():
+        (x * 2).backward(tensor([float("nan")], dtype=tinycnn.float64))
+    assert np.isnan(values(x.grad)).all()

@@ -240,7 +240,7 @@ def test_gradcheck_finds_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> No
     result = run("gradcheck", "wrong")
     assert result.exit_code == 1
     assert "WRONG" in result.stdout
-    assert "wrong, sample 0:" in result.stdout
+    assert "wrong, sample 0, slopes:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 checked, 1 checks failed"
 
 

@@ -48,7 +48,7 @@ READERS = {
     "to", "topk",
 }  # fmt: skip
 # Those that send more than a number to the device at each call.
-SENDERS = {"adaptive_avg_pool2d", "avg_pool2d", "pad", "repeat_interleave"}
+SENDERS = {"avg_pool2d", "repeat_interleave"}
 
 
 def stand_in(function: Callable[[], None]) -> Callable[[], None]:

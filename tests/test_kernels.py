@@ -39,7 +39,7 @@ def random(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.flo
 
 
 def as_tuple(result: Any) -> tuple[Array, ...]:
-    return result if isinstance(result, tuple) else (result,)
+    return tuple(r for r in result if r is not None) if isinstance(result, tuple) else (result,)
 
 
 def assert_close(actual: Any, expected: Any, terms: int = 1, scale: float = 1.0) -> None:
@@ -444,6 +444,11 @@ def test_fast_batch_norm(shape: tuple[int, ...], dtype: Any) -> None:
         check("batch_norm_transform", x, mean, inv_std, w, b, scale=40, layouts=tuple(LAYOUTS))
         check("batch_norm_backward", g, x, mean, inv_std, w, terms=count, scale=40, layouts=tuple(LAYOUTS))
         check("batch_norm_backward", g, x, mean, inv_std, w, terms=count, scale=40, other="channels-last")
+        for shortcut in (None, g):
+            check("batch_norm_relu", x, mean, inv_std, w, b, shortcut, scale=40, layouts=tuple(LAYOUTS))
+            y = plain("batch_norm_relu", x, mean, inv_std, w, b, shortcut)
+            args = (g, y, x, mean, inv_std, w, shortcut is not None)
+            check("batch_norm_relu_backward", *args, terms=count, scale=40, layouts=tuple(LAYOUTS))
 
 
 @needs_numba
@@ -464,6 +469,12 @@ def test_batch_norm_of_no_images() -> None:
     assert gx.shape == x.shape
     assert (gweight == 0).all()
     assert (gbias == 0).all()
+    for shortcut in (None, x):
+        assert fast("batch_norm_relu", x, one, one, None, None, shortcut).shape == x.shape
+        gx, _, gbias, gshortcut = fast("batch_norm_relu_backward", x, x, x, one, one, None, shortcut is not None)
+        assert gx.shape == x.shape
+        assert (gbias == 0).all()
+        assert (gshortcut is None) == (shortcut is None)
     assert all(np.isnan(part).all() for part in fast("channel_moments", x))
     assert (fast("channel_sum", x) == 0).all()
 
@@ -675,6 +686,8 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "channel_sum", (x,)
     yield "batch_norm_transform", (x, mean, inv_std, None, None)
     yield "batch_norm_backward", (g, x, mean, inv_std, None)
+    yield "batch_norm_relu", (x, mean, inv_std, None, None, g)
+    yield "batch_norm_relu_backward", (g, x, x, mean, inv_std, None, True)
     for name, rest in ONE_ARRAY.items():
         yield name, (x, *rest)
     for name, rest in TWO_ARRAYS.items():

@@ -460,8 +460,19 @@ def test_norms(p: Any, expected: float) -> None:
     x = tensor([[3.0, 0.0, -4.0]])
     assert x.norm(p).item() == pytest.approx(expected)
     assert x.norm(p, dim=1, keepdim=True).shape == (1, 1)
-    with pytest.raises(ValueError, match="norm: p must be a number or 'fro', got 'nuc'"):
+    with pytest.raises(ValueError, match="norm: p must be a number or 'fro', got 'other'"):
+        x.norm("other")
+    with pytest.raises(NotImplementedError, match="norm: the nuclear norm, p='nuc', is not supported"):
         x.norm("nuc")
+
+
+def test_norms_of_degrees_below_1_have_zero_gradients_at_0() -> None:
+    assert gradient(lambda x: x.norm(0.5), [0.0, 1.0, -4.0]) == pytest.approx([0, 3, -1.5])
+    assert gradient(lambda x: x.norm(0.5), [0.0, 0.0]) == [0, 0]
+    assert gradient(lambda x: x.norm(-1.0), [0.0, 2.0]) == [0, 0]
+    assert tensor([0.0, 2.0]).norm(-1.0).item() == 0
+    assert tensor([INF, -INF]).norm(-1.0).item() == INF
+    assert tensor([float("nan"), 0.0, INF]).norm(0).item() == 2
 
 
 def test_logsumexp_of_infinities() -> None:

@@ -176,18 +176,23 @@ def test_a_detached_shortcut_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_batch_norm_that_forgets_a_mean_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     from tinycnn.ops.norm import BatchNorm
+    from tinycnn.ops.norm_relu import BatchNormReLU
 
-    right = BatchNorm.backward
+    def forgetful(right: Any) -> Any:
+        def backward(ctx: Any, g: tinycnn.Tensor, *rest: Any) -> Any:
+            """Without its mean, g's own contribution to the gradient's mean is left in."""
+            gx, *others = right(ctx, g, *rest)
+            _, weight, _, inv_std, *output = ctx.saved_tensors
+            for y in output:  # ReLU's
+                g = g * (y > 0)
+            return gx + (weight * inv_std * g.mean((0, 2, 3))).reshape(1, -1, 1, 1), *others
 
-    def backward(ctx: Any, g: tinycnn.Tensor, *rest: Any) -> Any:
-        """Without its mean, g's own contribution to the gradient's mean is left in."""
-        gx, *others = right(ctx, g, *rest)
-        _, weight, _, inv_std = ctx.saved_tensors
-        return gx + (weight * inv_std * g.mean((0, 2, 3))).reshape(1, -1, 1, 1), *others
+        return staticmethod(backward)
 
     assert not fails("lenet_bn")
     assert not fails("densenet")
-    monkeypatch.setattr(BatchNorm, "backward", staticmethod(backward))
+    for op in (BatchNorm, BatchNormReLU):
+        monkeypatch.setattr(op, "backward", forgetful(op.backward))
     assert fails("lenet_bn")
     assert fails("densenet")
 

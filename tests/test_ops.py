@@ -17,56 +17,12 @@ import tinycnn
 from tinycnn import Tensor
 from tinycnn.autograd import Function, Op, adjoint_check, check_gradients, check_second_gradients, engine, grad, wrap
 from tinycnn.backend.base import Kernels
-from tinycnn.ops.registry import OpInfo, Sample, all_ops
+from tinycnn.ops.checks import Call, calls, in_dtype
+from tinycnn.ops.registry import OpInfo, all_ops
 
 OPS = all_ops()
-CASTS = {"to"}  # linear, but a cast to a real dtype has no complex step
+CASTS = {"to"}  # between dtypes, and so nothing happens to what is float64 already
 ROUNDING = 1e-12  # float64, two ways to the same sum
-
-
-class Call:
-    """An operation at a sample, as a function of the tensors anywhere in the sample."""
-
-    def __init__(self, op: OpInfo, sample: Sample) -> None:
-        self.op, self.sample = op, sample
-        self.tensors: list[Tensor] = []
-        self._map((sample.args, sample.kwargs), self.tensors.append)
-
-    def _map(self, value: Any, visit: Any) -> Any:
-        if isinstance(value, Tensor):
-            return visit(value)
-        if isinstance(value, dict):
-            return {k: self._map(v, visit) for k, v in value.items()}
-        if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-            return type(value)(self._map(v, visit) for v in value)
-        return value
-
-    def __call__(self, *tensors: Tensor) -> Any:
-        given = iter(tensors)
-        args, kwargs = self._map((self.sample.args, self.sample.kwargs), lambda _: next(given))
-        if self.op.random:
-            tinycnn.manual_seed(3)
-        return self.op.function(*args, **kwargs)
-
-    def __repr__(self) -> str:
-        shown = [*map(repr, self._map(self.sample.args, _Shown))]
-        shown += [f"{k}={v!r}" for k, v in self._map(self.sample.kwargs, _Shown).items()]
-        return f"{self.op.name}({', '.join(shown)})"
-
-    def wanted(self) -> list[Tensor]:
-        return [x for x in self.tensors if x.requires_grad]
-
-
-class _Shown:
-    def __init__(self, x: Tensor) -> None:
-        self.text = f"{x.dtype!r}{tuple(x.shape)}"
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def calls(op: OpInfo, seed: int = 0) -> list[Call]:
-    return [Call(op, sample) for sample in op.make_samples(seed)]
 
 
 def floats(result: Any) -> list[Tensor]:
@@ -157,7 +113,7 @@ def test_samples_are_the_same_at_each_call(op: OpInfo) -> None:
 def test_gradients(op: OpInfo, kernel_set: str) -> None:
     with use(kernel_set):
         for call in calls(op):
-            method = "complex" if op.analytic and op.name not in CASTS else "richardson"
+            method = "complex" if op.analytic else "richardson"
             report = check_gradients(call, call.tensors, method=method, full_size=60)
             assert report.passed, f"{call}\n{report}"
 
@@ -180,7 +136,7 @@ def test_second_gradients(op: OpInfo, kernel_set: str) -> None:
 def test_linear_operations_are_adjoint_to_their_backward(op: OpInfo, kernel_set: str, dtype: str) -> None:
     with use(kernel_set):
         for call in calls(op):
-            tensors = converted(call, dtype)
+            tensors = in_dtype(call, dtype)
             place = next(i for i, x in enumerate(call.tensors) if x.requires_grad)
 
             def in_first(x: Tensor, call: Call = call, tensors: list[Tensor] = tensors, place: int = place) -> Any:
@@ -189,19 +145,11 @@ def test_linear_operations_are_adjoint_to_their_backward(op: OpInfo, kernel_set:
             assert adjoint_check(in_first, tensors[place]), str(call)
 
 
-def converted(call: Call, dtype: str) -> list[Tensor]:
-    """A call's tensors with the floating ones in another dtype."""
-    return [
-        wrap(x.array.astype(dtype), x.backend).requires_grad_(x.requires_grad) if x.array.dtype.kind == "f" else x
-        for x in call.tensors
-    ]
-
-
 @pytest.mark.parametrize(("op", "kernel_set"), ON_EACH_SET)
 def test_float32_is_near_float64(op: OpInfo, kernel_set: str) -> None:
     with use(kernel_set):
         for call in calls(op):
-            single = converted(call, "float32")
+            single = in_dtype(call, "float32")
             exact = [  # of the same numbers, so that only the arithmetic differs
                 wrap(x.array.astype("float64"), x.backend).requires_grad_(x.requires_grad)
                 if x.array.dtype.kind == "f"
@@ -276,7 +224,7 @@ def test_memory_layout_changes_nothing(op: OpInfo, kernel_set: str) -> None:
 @each(WITH_KERNELS)
 def test_kernel_sets_agree(op: OpInfo, dtype: str) -> None:
     for call in calls(op):
-        tensors = converted(call, dtype)
+        tensors = in_dtype(call, dtype)
         with use("fast"):
             fast, fast_gradients = results_and_gradients(call, tensors)
         with use("reference"):
@@ -348,7 +296,7 @@ def test_samples_reach_every_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_run_node", spying_run)
     for op in OPS:
         for call in calls(op):
-            tensors = converted(call, "float32") if op.name in CASTS else call.tensors
+            tensors = in_dtype(call, "float32") if op.name in CASTS else call.tensors
             wanted = [x for x in tensors if x.requires_grad]
             outs = [o for o in floats(call(*tensors)) if o.requires_grad]
             if not outs:

@@ -319,9 +319,9 @@ def test_two_kills_lose_nothing(tmp_path: pathlib.Path, whole: pathlib.Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-def test_ten_kills_lose_nothing(tmp_path: pathlib.Path) -> None:
-    call(tmp_path, *SETTINGS, "--epochs", "40", "--out", "whole")
-    kill_and_resume(tmp_path, tmp_path / "whole", kills=10, epochs=40)
+def test_twenty_kills_lose_nothing(tmp_path: pathlib.Path) -> None:
+    call(tmp_path, *SETTINGS, "--epochs", "80", "--out", "whole")
+    kill_and_resume(tmp_path, tmp_path / "whole", kills=20, epochs=80)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")

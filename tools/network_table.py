@@ -3,7 +3,11 @@
     python tools/network_table.py          rewrites the table between the marks in README.md
     python tools/network_table.py --print  only prints it
 
-The step times are those of benchmarks/results/step_time.json; README says how they were made.
+The step times are those of benchmarks/results/networks/bench.json, made by
+
+    tinycnn bench NETWORK ... --against torch --out benchmarks/results/networks
+
+with all networks; VGG-11 is there at a quarter of its width too.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import pathlib
 import re
 
 from tinycnn import models, nn, use_kernels
+from tinycnn.bench import milliseconds
 from tinycnn.inspect import Summary, summary
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -33,18 +38,22 @@ def main() -> None:
 
 def table() -> str:
     """The table, in Markdown."""
-    measured = json.loads((ROOT / "benchmarks" / "results" / "step_time.json").read_text(encoding="utf-8"))["rows"]
+    measured = json.loads((ROOT / "benchmarks/results/networks/bench.json").read_text(encoding="utf-8"))["steps"]
     lines = [
         "| network | parameters | MACs | input | stages | step: tinycnn / PyTorch, ms (side, batch) |",
         "|---|---|---|---|---|---|",
     ]
+    seen = set()
     for row in measured:
         name, options = row["network"], row["options"]
+        if (name, str(options)) in seen:  # at the first of its sizes
+            continue
+        seen.add((name, str(options)))
         info = models.get(name)
         with nn.init.no_init(), use_kernels("reference"):
             found = summary(info.function(**options), info.input_shape, 1)
         label = f"`{name}`" + "".join(f" {key}={value}" for key, value in options.items())
-        step = f"{_ms(row['tinycnn'])} / {_ms(row['pytorch'])} ({row['size']}, {row['batch']})"
+        step = f"{milliseconds(row['median'])} / {milliseconds(row['pytorch_median'])} ({row['size']}, {row['batch']})"
         size = "x".join(map(str, info.input_shape))
         cells = [label, _short(found.parameters), _short(found.macs), size, _stages(found), step]
         lines.append("| " + " | ".join(cells) + " |")
@@ -65,10 +74,6 @@ def _short(n: int) -> str:
         if n >= 10**power:
             return f"{n / 10**power:#.3g}".rstrip(".") + f" {unit}"
     return str(n)
-
-
-def _ms(milliseconds: float) -> str:
-    return f"{milliseconds:.1f}" if milliseconds < 10 else f"{milliseconds:.0f}"
 
 
 if __name__ == "__main__":

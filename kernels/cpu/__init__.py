@@ -24,9 +24,11 @@ from .elementwise import (
     tanh_backward,
 )
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
+from .norm_relu import batch_norm_relu, batch_norm_relu_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from .winograd import get_precision, set_precision
 
 KERNELS: dict[str, Callable[..., Any]] = {
     kernel.__name__: kernel
@@ -37,6 +39,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
         avg_pool2d,
         avg_pool2d_backward,
         batch_norm_backward,
+        batch_norm_relu,
+        batch_norm_relu_backward,
         batch_norm_transform,
         channel_moments,
         channel_sum,
@@ -66,4 +70,12 @@ KERNELS: dict[str, Callable[..., Any]] = {
     )
 }
 
-__all__ = ["KERNELS", "get_num_threads", "on_compile", "set_num_threads", "warm_up"]
+__all__ = [
+    "KERNELS",
+    "get_num_threads",
+    "get_precision",
+    "on_compile",
+    "set_num_threads",
+    "set_precision",
+    "warm_up",
+]

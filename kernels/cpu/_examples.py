@@ -21,6 +21,7 @@ from .elementwise import (
     tanh_backward,
 )
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
+from .norm_relu import batch_norm_relu, batch_norm_relu_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
@@ -41,6 +42,16 @@ def _convolutions(x: Array) -> None:
     col2im(im2col(x, *window), x.shape, *window)
 
 
+def _vector_convolutions() -> None:
+    """In vector code: Winograd's for many tiles and for few, with its gradients; walks over the image."""
+    for channels, size, taps, stride in ((16, 8, 3, 1), (160, 4, 3, 1), (16, 6, 3, 2)):
+        x, w = np.ones((1, channels, size, size), np.float32), np.ones((channels, channels, taps, taps), np.float32)
+        geometry = (stride, stride), ((1, 1), (1, 1)), _ONE, 1
+        y = conv2d(x, w, None, *geometry)
+        conv2d_input_grad(y, w, x.shape, *geometry)
+        conv2d_weight_grad(y, x, w.shape, *geometry)
+
+
 def _pools(x: Array) -> None:
     pool = _TWO, _TWO, (0, 0)
     size, out_size = (10, 10), (5, 5)
@@ -55,6 +66,9 @@ def _norms(x: Array) -> None:
     channel_sum(x)
     mean, variance = channel_moments(x)
     batch_norm_backward(batch_norm_transform(x, mean, variance, None, None), x, mean, variance, None)
+    for shortcut in (None, x):
+        y = batch_norm_relu(x, mean, variance, None, None, shortcut)
+        batch_norm_relu_backward(x, y, x, mean, variance, None, shortcut is not None)
 
 
 def _activations(x: Array) -> None:
@@ -80,5 +94,7 @@ def _steps(x: Array) -> None:
 def run_all(dtype: np.dtype[Any]) -> None:
     """Run every kernel once on arrays of this dtype."""
     x = np.linspace(-1, 1, 400, dtype=dtype).reshape(1, 4, 10, 10)
+    if dtype == np.float32:
+        _vector_convolutions()
     for group in (_convolutions, _pools, _norms, _activations, _steps):
         group(x)  # an image in planes, which is first copied to channels-last

@@ -33,7 +33,7 @@ if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
 Array = Any
 
 _FAST_MATH = {"contract", "reassoc"}
-_OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": _FAST_MATH, "nogil": True}
+OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": _FAST_MATH, "nogil": True}
 # Of Numba's parallel rewritings only prange: the others (array expressions, assignments to slices) triple compile time.
 _ONLY_PRANGE = {
     name: name == "prange"
@@ -41,7 +41,7 @@ _ONLY_PRANGE = {
 }
 _WORTH_THREADS = 1 << 16  # simple operations; less than this is done before the threads have started
 
-_functions: set[FunctionType] = set()  # all that were made kernels
+functions: set[FunctionType] = set()  # all that were made kernels
 
 
 class _Launch:
@@ -73,9 +73,9 @@ class Kernel:
         serial = FunctionType(function.__code__, function.__globals__, name, function.__defaults__)
         serial.__qualname__ = name
         serial.__module__ = function.__module__
-        _functions.update((function, serial))
-        self._serial = numba.njit(**_OPTIONS)(serial)
-        self._parallel = numba.njit(parallel=_ONLY_PRANGE, **_OPTIONS)(function)
+        functions.update((function, serial))
+        self._serial = numba.njit(**OPTIONS)(serial)
+        self._parallel = numba.njit(parallel=_ONLY_PRANGE, **OPTIONS)(function)
 
     def __call__(self, work: int, *args: Any) -> None:
         if Kernel.run_both:
@@ -118,7 +118,7 @@ class _CompileListener(numba.core.event.Listener):  # type: ignore[misc]
 
     def on_start(self, event: Any) -> None:
         function = event.data["dispatcher"].py_func
-        if function in _functions:
+        if function in functions:
             self._callback(function.__name__.removeprefix("_").removesuffix("_serial"))
 
     def on_end(self, event: Any) -> None:
@@ -147,4 +147,13 @@ def warm_up(dtypes: Iterable[Any] = ("float32",)) -> None:
         Kernel.run_both = False
 
 
-__all__ = ["Array", "Kernel", "get_num_threads", "kernel", "on_compile", "prange", "set_num_threads", "warm_up"]
+__all__ = [
+    "Array",
+    "Kernel",
+    "get_num_threads",
+    "kernel",
+    "on_compile",
+    "prange",
+    "set_num_threads",
+    "warm_up",
+]

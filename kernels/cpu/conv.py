@@ -18,11 +18,12 @@ and a copy of 5 numbers then takes 60 ns instead of 6.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy import uint64
 
-from . import planes
+from . import _simd, direct, direct_weights, planes, winograd, winograd_weights
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous, scratch
 
@@ -225,12 +226,24 @@ def _add_bias(y: Array, bias: Array) -> None:
     lines += np.tile(bias, q)
 
 
+def _chip(dtype: Any, dilation: Pair, groups: int) -> _simd.Chip | None:
+    """The vectors that the convolutions in vector code can use; None where they do not apply."""
+    return _simd.active() if dtype == np.float32 and dilation == (1, 1) and groups == 1 else None
+
+
 def conv2d(x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, dilation: Pair, groups: int) -> Array:
     pixels = channels_last(x)
     k, count, r, s = w.shape
     p, q = _out_size(x.shape, (r, s), stride, padding, dilation)
     y = np.empty((x.shape[0], p, q, k), x.dtype)
     if y.size == 0:
+        return channels_first(y)
+    chip = _chip(x.dtype, dilation, groups)
+    if chip and winograd.suits(count, k, (r, s), stride):
+        winograd.correlate(chip, pixels, w, bias, y, _origin(padding))
+        return channels_first(y)
+    if chip and direct.suits(k, (r, s)):
+        direct.correlate(chip, pixels, w, bias, y, stride, _origin(padding))
         return channels_first(y)
     if count == 1 and groups > 1:
         _each_channel(pixels, w, y, stride, _origin(padding), dilation)
@@ -253,6 +266,10 @@ def conv2d_input_grad(
     x = np.empty((n, h, width, c), g.dtype)
     if g.size == 0 or x.size == 0:
         x[...] = 0
+    elif (chip := _chip(g.dtype, dilation, groups)) and winograd.suits(k, c, (r, s), stride):
+        winograd.correlate(chip, gradient, w, None, x, (r - 1 - origin[0], s - 1 - origin[1]), backwards=True)
+    elif chip and direct.suits(c, (r, s)):
+        direct.input_grad(chip, gradient, w, x, stride, origin)
     elif count == 1 and groups > 1:
         _each_channel_input_grad(gradient, w, x, stride, origin, dilation)
     elif stride == (1, 1) and (k <= 2 * c or (groups == 1 and planes.suits(c, k, (h, width)))):
@@ -284,6 +301,11 @@ def conv2d_weight_grad(
     origin = _origin(padding)
     if g.size == 0 or x.size == 0:
         return np.zeros(w_shape, g.dtype)
+    chip = _chip(g.dtype, dilation, groups)
+    if chip and (r, s) == (3, 3) and winograd.suits(c, k, (r, s), stride):
+        return np.ascontiguousarray(winograd_weights.weight_grad(chip, gradient, pixels, r, origin))
+    if chip and direct_weights.suits(c, k, (r, s)):
+        return direct_weights.weight_grad(chip, gradient, pixels, (r, s), stride, origin)
     if count == 1 and groups > 1:
         return _each_channel_weight_grad(gradient, pixels, w_shape, stride, origin, dilation)
     length = r * s * count

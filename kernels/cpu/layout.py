@@ -100,6 +100,14 @@ class Flat:
         return self.out.reshape(self._shape).transpose(self._back)
 
 
+def pieces(*sizes: int) -> list[Array]:
+    """`scratch` for several lines of floats at once, each beginning with a cache line."""
+    rounded = [-(-size // 16) * 16 + 16 for size in sizes]
+    whole = scratch((sum(rounded),), np.float32)
+    starts = np.cumsum([0, *rounded]).tolist()
+    return [whole[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+
+
 _local = threading.local()
 
 

@@ -22,7 +22,7 @@ _BLOCK = 64  # rows that are read twice, the second time from the cache
 _ROW = 32  # numbers that a row should have
 
 
-def _fold(pixels: Array) -> Array:
+def fold(pixels: Array) -> Array:
     """(N, H, W, C) -> (M / f, f * C), with the smallest f = 1, 2, 4, ... that makes rows long enough and divides M."""
     channels = pixels.shape[3]
     rows = pixels.size // channels
@@ -32,12 +32,12 @@ def _fold(pixels: Array) -> Array:
     return pixels.reshape(rows // fold, fold * channels)
 
 
-def _jobs(matrix: Array) -> int:
+def jobs_of(matrix: Array) -> int:
     """How many parts a sum down the columns is cut into: by its size, so that rounding is the same on every machine."""
     return int(min(64, matrix.size // 8192 + 1))
 
 
-def _row(values: Array | None, matrix: Array, channels: int, default: float) -> Array:
+def row_of(values: Array | None, matrix: Array, channels: int, default: float) -> Array:
     """(C,) -> one row of the folded matrix, in its dtype."""
     if values is None:
         return np.full(matrix.shape[1], default, matrix.dtype)
@@ -62,8 +62,8 @@ def channel_sum(x: Array) -> Array:
     channels = pixels.shape[3]
     if not x.size:
         return np.zeros(channels, x.dtype)
-    matrix = _fold(pixels)
-    jobs = _jobs(matrix)
+    matrix = fold(pixels)
+    jobs = jobs_of(matrix)
     sums = np.empty((jobs, matrix.shape[1]))
     _sums(matrix.size, matrix, sums, jobs)
     return sums.reshape(-1, channels).sum(axis=0).astype(x.dtype)
@@ -108,9 +108,9 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     count = x.size // channels if channels else 0
     if count == 0:
         return np.full(channels, np.nan), np.full(channels, np.nan)
-    matrix = _fold(pixels)
+    matrix = fold(pixels)
     rows, columns = matrix.shape
-    jobs = _jobs(matrix)
+    jobs = jobs_of(matrix)
     means, squares = np.empty((jobs, columns)), np.empty((jobs, columns))
     _moments(matrix.size * 2, matrix, means, squares, jobs)
     edges = np.arange(jobs + 1) * rows // jobs
@@ -135,11 +135,15 @@ def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | 
     pixels = channels_last(x)
     y = np.empty_like(pixels)
     if x.size:
-        matrix = _fold(pixels)
+        matrix = fold(pixels)
         channels = pixels.shape[3]
         scale = inv_std if weight is None else inv_std * weight
-        numbers = _row(mean, matrix, channels, 0), _row(scale, matrix, channels, 1), _row(bias, matrix, channels, 0)
-        _transform(x.size, matrix, *numbers, y.reshape(matrix.shape), _jobs(matrix))
+        numbers = (
+            row_of(mean, matrix, channels, 0),
+            row_of(scale, matrix, channels, 1),
+            row_of(bias, matrix, channels, 0),
+        )
+        _transform(x.size, matrix, *numbers, y.reshape(matrix.shape), jobs_of(matrix))
     return channels_first(y)
 
 
@@ -180,15 +184,15 @@ def batch_norm_backward(
     gx = np.empty_like(pixels)
     if x.size == 0:
         return channels_first(gx), np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
-    matrix = _fold(pixels)
+    matrix = fold(pixels)
     gradient = values.reshape(matrix.shape)
-    jobs = _jobs(matrix)
-    moments = _row(mean, matrix, channels, 0), _row(inv_std, matrix, channels, 1)
+    jobs = jobs_of(matrix)
+    moments = row_of(mean, matrix, channels, 0), row_of(inv_std, matrix, channels, 1)
     sums, products = np.empty((jobs, matrix.shape[1])), np.empty((jobs, matrix.shape[1]))
     _gradient_sums(matrix.size * 2, gradient, matrix, *moments, sums, products, jobs)
     gbias, gweight = (part.reshape(-1, channels).sum(axis=0) for part in (sums, products))
     count = x.size // channels
     scale = inv_std if weight is None else inv_std * weight
-    numbers = (_row(values, matrix, channels, 0) for values in (scale, gbias / count, gweight / count))
+    numbers = (row_of(values, matrix, channels, 0) for values in (scale, gbias / count, gweight / count))
     _input_gradient(matrix.size * 2, gradient, matrix, *moments, *numbers, gx.reshape(matrix.shape), jobs)
     return channels_first(gx), gweight.astype(x.dtype), gbias.astype(x.dtype)

@@ -28,7 +28,14 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
-from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
+from .norm import (
+    batch_norm_backward,
+    batch_norm_relu,
+    batch_norm_relu_backward,
+    batch_norm_transform,
+    channel_moments,
+    channel_sum,
+)
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
@@ -40,6 +47,8 @@ KERNELS = (
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_backward",
+    "batch_norm_relu",
+    "batch_norm_relu_backward",
     "batch_norm_transform",
     "channel_moments",
     "channel_sum",

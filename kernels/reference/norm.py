@@ -60,3 +60,25 @@ def batch_norm_backward(
     scale = inv_std if weight is None else inv_std * weight
     inner = g - _per_channel((gbias / count).astype(x.dtype)) - xhat * _per_channel((gweight / count).astype(x.dtype))
     return inner * _per_channel(scale.astype(x.dtype)), gweight.astype(x.dtype), gbias.astype(x.dtype)
+
+
+def batch_norm_relu(
+    xp: Any, x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None, shortcut: Array | None
+) -> Array:
+    """(N, C, H, W), four (C,) and a shortcut like x -> (N, C, H, W): max(0, batch_norm_transform(...) + shortcut)."""
+    y = batch_norm_transform(xp, x, mean, inv_std, weight, bias)
+    if shortcut is not None:
+        y += shortcut
+    return xp.where(y < 0, xp.zeros((), y.dtype), y)
+
+
+def batch_norm_relu_backward(
+    xp: Any, g: Array, y: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None, has_shortcut: bool
+) -> tuple[Array, Array, Array, Array | None]:
+    """The gradient through ReLU and the batch's own moments: gx, gweight, gbias, and with a shortcut also its gradient.
+
+    ReLU passes g on where its output y is above zero; the sum passes that on to both of its terms.
+    """
+    passed = xp.where(y > 0, g, xp.zeros((), g.dtype))
+    gx, gweight, gbias = batch_norm_backward(xp, passed, x, mean, inv_std, weight)
+    return gx, gweight, gbias, passed if has_shortcut else None

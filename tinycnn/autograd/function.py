@@ -289,7 +289,8 @@ class Op(Function):
 
     @classmethod
     def _forward(cls, ctx: Node, args: tuple[Any, ...]) -> Any:
-        return cls.forward(ctx, *[x.array if isinstance(x, _tensor_type) else x for x in args])
+        arrays = [x.array if isinstance(x, _tensor_type) else x for x in args]
+        return ctx.backend.quietly(cls.forward, ctx, *arrays)
 
     @classmethod
     def _as_output(cls, result: Any, args: tuple[Any, ...], backend: Backend) -> Tensor:
@@ -322,7 +323,7 @@ def run_kernel(name: str, *args: Any) -> Any:
     backend = next(x.backend for x in args if isinstance(x, _tensor_type))
     result = getattr(backend.kernels, name)(*[x.array if isinstance(x, _tensor_type) else x for x in args])
     if isinstance(result, tuple):
-        return tuple(_wrap_result(r, backend) for r in result)
+        return tuple(r if r is None else _wrap_result(r, backend) for r in result)
     return _wrap_result(result, backend)
 
 

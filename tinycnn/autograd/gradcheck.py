@@ -568,28 +568,39 @@ class _Case:
                 self._compare(label, alone, together[j], max(self.nondet_tol, _rounding(together[j])))
 
     def _accumulated(self, outs: tuple[Tensor, ...]) -> list[np.ndarray]:
-        """The gradients as `backward` leaves them in `.grad`, which must be memory of their own."""
+        """The gradients as `backward` leaves them in `.grad`, which must be memory of their own, and to which a second
+        backward must add."""
         kept = [x.grad for x in self.targets]
         try:
             for x in self.targets:
                 x.grad = None
             backward(outs, self.vs, inputs=self.targets)
             grads = [x.grad for x in self.targets]
+            self._look_at_ownership(outs, grads)
+            once = [np.zeros(x.array.shape) if x.grad is None else _host(x.grad).copy() for x in self.targets]
+            again = self.run()
+            backward([again[k] for k in self.which], self.vs, inputs=self.targets)
+            twice = [np.zeros(x.array.shape) if x.grad is None else _host(x.grad) for x in self.targets]
         finally:
             for x, g in zip(self.targets, kept, strict=True):
                 x.grad = g
-        named = [(f"input {i}", x) for i, x in enumerate(self.args) if isinstance(x, Tensor)]
-        named += [(f"output {k}", o) for k, o in zip(self.which, outs, strict=True)]
-        named += [(f"the gradient given for output {k}", v) for k, v in zip(self.which, self.vs, strict=True)]
-        for number, g in zip(self.numbers, grads, strict=True):
+        self._compare_all("after a second backward", twice, [g + g for g in once], self.nondet_tol, True)
+        return once
+
+    def _look_at_ownership(self, outs: tuple[Tensor, ...], grads: list[Tensor | None]) -> None:
+        """Nobody else may hold the memory of a leaf's gradient."""
+        others: list[tuple[str, Tensor, Tensor | None]]
+        others = [(f"input {i}", x, None) for i, x in enumerate(self.args) if isinstance(x, Tensor)]
+        others += [(f"output {k}", o, None) for k, o in zip(self.which, outs, strict=True)]
+        others += [(f"the gradient given for output {k}", v, None) for k, v in zip(self.which, self.vs, strict=True)]
+        for number, x, g in zip(self.numbers, self.targets, grads, strict=True):
             if g is None:
                 continue
-            for name, other in named:
+            for name, other, of in others:
                 # The same tensor given twice has one gradient.
-                if g is not other and g.array.size and g.backend.may_share_memory(g.array, other.array):
+                if of is not x and g.array.size and g.backend.may_share_memory(g.array, other.array):
                     self.problem(f"the gradient of input {number} shares the memory of {name}")
-            named.append((f"the gradient of input {number}", g))
-        return [np.zeros(x.array.shape) if g is None else _host(g) for x, g in zip(self.targets, grads, strict=True)]
+            others.append((f"the gradient of input {number}", g, x))
 
     def _compare_all(
         self, what: str, found: list[np.ndarray], wanted: list[np.ndarray], tol: float, rounding: bool

@@ -396,7 +396,13 @@ class Tensor:
         return RemovableHandle(node.hooks.setdefault(self.output_nr, {}), hook)
 
     def retain_grad(self) -> None:
-        """Keep the gradient of this tensor in `.grad` though it is not a leaf."""
+        """Keep the gradient of this tensor in `.grad` though it is not a leaf.
+
+        Raises:
+            RuntimeError: if the tensor does not require a gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad: the tensor does not require a gradient")
         node = self.grad_fn
         if node is not None:
             if node.retained is None:

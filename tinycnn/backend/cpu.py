@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 from collections.abc import Callable
@@ -48,18 +47,18 @@ _WARNING_FUNCTIONS = frozenset(
 )
 
 
-def _silent(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def quiet(*args: Any, **kwargs: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*args, **kwargs)
+_silent: Callable[[Callable[..., Any]], Callable[..., Any]] = np.errstate(all="ignore")  # as a decorator
 
-    return quiet
+
+@_silent
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
 
 
 class CpuBackend(Backend):
     name = "numpy"
     device_type = "cpu"
+    quietly = staticmethod(_call)
 
     def __init__(self) -> None:
         has_numba = importlib.util.find_spec("numba") is not None

@@ -99,7 +99,7 @@ def float_info(kind: dtype) -> np.finfo[Any]:
     return np.finfo(kind.numpy)
 
 
-def promote_types(a: dtype, b: dtype) -> dtype:
+def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest dtype that holds both, by PyTorch's table: a higher category wins as it is, so int64 and float16
     give float16; within a category the wider wins.
 
@@ -108,6 +108,7 @@ def promote_types(a: dtype, b: dtype) -> dtype:
         >>> tinycnn.promote_types(tinycnn.int64, tinycnn.float32)
         tinycnn.float32
     """
+    a, b = type1, type2
     if a is b:
         return a
     if a.category == b.category:

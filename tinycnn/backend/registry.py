@@ -125,10 +125,10 @@ def set_backend(name: str) -> None:
     _default = get_backend(_BACKENDS[name])
 
 
-def set_default_device(where: str | device) -> None:
+def set_default_device(device: Any) -> None:
     """Make new tensors live on a device, such as "cuda:1"."""
     global _default
-    _default = get_backend(where)
+    _default = get_backend(device)
 
 
 def get_default_device() -> device:

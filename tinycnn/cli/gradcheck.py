@@ -12,6 +12,7 @@ import tinycnn
 from tinycnn import models, nn
 from tinycnn.autograd.gradcheck import GradcheckReport, check_gradients, check_second_gradients
 from tinycnn.backend import get_backend, use_kernels
+from tinycnn.ops.checks import checks
 from tinycnn.ops.registry import OpInfo, all_ops, get_op
 
 from .console import FAILED, fail, make_console
@@ -34,10 +35,10 @@ def run(names: list[str], every_op: bool, second: bool, kernels: str | None, see
     wrong: list[tuple[str, str]] = []
     with choice:
         for task in tasks:
-            checks = _op_checks(task, second, seed) if isinstance(task, OpInfo) else _model_checks(task, second, seed)
+            planned = _op_checks(task, second, seed) if isinstance(task, OpInfo) else _model_checks(task, second, seed)
             start = time.perf_counter()
             reports = []
-            for what, check in checks:
+            for what, check in planned:
                 try:
                     reports.append(check())
                 except Exception as error:  # a crash in one check must not hide the others
@@ -81,40 +82,8 @@ _SIDE = 48  # networks for images larger than this are checked on images of this
 
 
 def _op_checks(info: OpInfo, second: bool, seed: int) -> Iterator[Check]:
-    if not info.differentiable:
-        return
-    for i, sample in enumerate(info.make_samples(seed)):
-        inputs = _leaves(sample.args) + _leaves(list(sample.kwargs.values()))
-        if not inputs:
-            continue
-
-        def function(*_: Any, sample: Any = sample) -> Any:
-            if info.random:
-                get_backend("cpu").random.seed(seed)
-            return _floating(info.function(*sample.args, **sample.kwargs))
-
-        method = "complex" if info.analytic and not info.random else "richardson"
-        yield f"sample {i}", partial(check_gradients, function, inputs, method=method, seed=seed)
-        if second and info.twice:
-            yield f"sample {i}, second order", partial(check_second_gradients, function, inputs, seed=seed)
-
-
-def _leaves(values: Any) -> list[Any]:
-    """The tensors that require a gradient, at any depth: the check moves them where they are."""
-    found: list[Any] = []
-    for value in values:
-        if isinstance(value, tinycnn.Tensor):
-            found += [value] if value.requires_grad and not any(value is x for x in found) else []
-        elif isinstance(value, (list, tuple)):
-            found += _leaves(value)
-    return found
-
-
-def _floating(result: Any) -> Any:
-    """A function's outputs that can have gradients; an index or a mask has none."""
-    if isinstance(result, (tuple, list)):
-        return tuple(x for x in result if isinstance(x, tinycnn.Tensor) and x.array.dtype.kind in "fc")
-    return result
+    for check in checks(info, second=second, seed=seed):
+        yield check.title, check.run
 
 
 def _model_checks(info: models.ModelInfo, second: bool, seed: int) -> Iterator[Check]:

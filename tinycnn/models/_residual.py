@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from .. import nn
 from ..autograd import Tensor
-from ..nn import functional as F
 from ._options import check_counts
 
 
@@ -61,14 +60,13 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x + f(x)."""
         if self.preactivation:
-            y = F.relu(self.bn1(x))
+            y = nn.norm_relu(self.bn1, x)
             shortcut = x if self.conv3 is None else self.conv3(y)
             y = self.conv1(y)
-            y = self.conv2(F.relu(self.bn2(y)))
+            y = self.conv2(nn.norm_relu(self.bn2, y))
             return y + shortcut
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return F.relu(y + _shortcut(x, self.conv3, self.bn3))
+        y = nn.norm_relu(self.bn1, self.conv1(x))
+        return nn.norm_relu(self.bn2, self.conv2(y), _shortcut(x, self.conv3, self.bn3))
 
 
 class Bottleneck(nn.Module):
@@ -123,16 +121,15 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x + f(x)."""
         if self.preactivation:
-            y = F.relu(self.bn1(x))
+            y = nn.norm_relu(self.bn1, x)
             shortcut = x if self.conv4 is None else self.conv4(y)
             y = self.conv1(y)
-            y = self.conv2(F.relu(self.bn2(y)))
-            y = self.conv3(F.relu(self.bn3(y)))
+            y = self.conv2(nn.norm_relu(self.bn2, y))
+            y = self.conv3(nn.norm_relu(self.bn3, y))
             return y + shortcut
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return F.relu(y + _shortcut(x, self.conv4, self.bn4))
+        y = nn.norm_relu(self.bn1, self.conv1(x))
+        y = nn.norm_relu(self.bn2, self.conv2(y))
+        return nn.norm_relu(self.bn3, self.conv3(y), _shortcut(x, self.conv4, self.bn4))
 
 
 def _conv1x1(in_channels: int, out_channels: int, strides: int, bias: bool) -> nn.Conv2d:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from ..autograd import Tensor
+from ..ops.keywords import with_pytorch_keywords
 from . import functional as F
 from .module import Module
 
@@ -41,6 +44,7 @@ class Hardtanh(Module):
         tensor([-1.,  0.,  1.])
     """
 
+    @functools.partial(with_pytorch_keywords, name="Hardtanh", method=True)
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         if min_val >= max_val:
@@ -204,7 +208,7 @@ class Softmax(Module):
     """y = exp(x) / sum of exp(x) along dim: positive numbers that add up to 1.
 
     Args:
-        dim: the dimension of the sum; it must be given.
+        dim: the dimension of the sum; `functional.softmax` says which is taken if it is not given.
 
     Example:
         >>> import tinycnn, tinycnn.nn as nn
@@ -212,7 +216,7 @@ class Softmax(Module):
         tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
 

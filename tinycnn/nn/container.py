@@ -8,7 +8,9 @@ from typing import Any, TypeVar, overload
 
 from ..autograd import Tensor
 from ..ops import flatten, unflatten
+from .activation import ReLU
 from .module import Module, assemble_repr, indented
+from .normalization import BatchNorm2d, norm_relu
 from .parameter import Parameter
 
 _Row = TypeVar("_Row", bound="_ModuleRow")
@@ -134,9 +136,15 @@ class Sequential(_ModuleRow):
         return self
 
     def forward(self, input: Any) -> Any:
-        """The last module's output."""
-        for module in self:
-            input = module(input)
+        """The last module's output. A batch norm and the ReLU behind it are one operation: see `norm_relu`."""
+        modules = tuple(self)
+        fused = False
+        for module, follower in zip(modules, (*modules[1:], None), strict=True):
+            if fused:  # this is the ReLU
+                fused = False
+                continue
+            fused = type(module) is BatchNorm2d and type(follower) is ReLU and follower.is_plain
+            input = norm_relu(module, input) if fused else module(input)
         return input
 
 
@@ -414,6 +422,8 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
         super().__init__()
+        if not isinstance(unflattened_size, tuple | list):
+            raise TypeError(f"Unflatten: unflattened_size must be a tuple, got {unflattened_size!r}")
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..autograd import Tensor
 from ..ops import empty
-from ..ops.geometry import Pair, pair
+from ..ops.geometry import Pair, check_count, pair
 from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
@@ -38,6 +38,7 @@ class _Conv(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        check_count(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if groups < 1:
             raise ValueError(f"{name}: groups must be a positive integer, got {groups}")
         if out_channels % groups:

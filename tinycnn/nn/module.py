@@ -96,6 +96,12 @@ class Module:
             return self._call_with_hooks(args, kwargs)
         return self.forward(*args, **kwargs)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a call does what the class says: no hook is registered, no forward was put into this one module."""
+        hooks = self._forward_pre_hooks or self._forward_hooks or self._backward_hooks
+        return not hooks and "forward" not in self.__dict__
+
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook, with_kwargs in tuple(self._forward_pre_hooks.values()):
             if with_kwargs:

@@ -7,6 +7,7 @@ from typing import Any
 from ..autograd import Tensor, no_grad
 from ..backend.dtypes import int64
 from ..ops import empty, ones, tensor, zeros
+from ..ops.geometry import check_count
 from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
@@ -89,6 +90,14 @@ class BatchNorm(_Affine):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise by the batch's statistics in training, else by the running ones, if there are any."""
+        return F.batch_norm(input, **self._settings(input))
+
+    def forward_relu(self, input: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """relu(forward(input) + shortcut) in one operation; `norm_relu` calls it where that is the same."""
+        return F.batch_norm_relu(input, **self._settings(input), shortcut=shortcut)
+
+    def _settings(self, input: Tensor) -> dict[str, Any]:
+        """What `batch_norm` takes behind its input; counts the batch."""
         self._check_input(input)
         share = 0.0 if self.momentum is None else self.momentum
         tracking = self.training and self.track_running_stats and self.num_batches_tracked is not None
@@ -102,13 +111,35 @@ class BatchNorm(_Affine):
         by_batch = self.training or mean is None or var is None
         if self.training and not self.track_running_stats:
             mean = var = None
-        return F.batch_norm(input, mean, var, self.weight, self.bias, by_batch, share, self.eps)
+        return {
+            "running_mean": mean, "running_var": var, "weight": self.weight, "bias": self.bias,
+            "training": by_batch, "momentum": share, "eps": self.eps,
+        }  # fmt: skip
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
+
+
+def norm_relu(norm: Module, input: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    """relu(norm(input) + shortcut), in one operation if norm is a `BatchNorm2d` that nobody watches.
+
+    A layer with hooks, or of a class of its own, is called as ever, and sum and ReLU come behind it.
+
+    Example:
+        >>> import tinycnn, tinycnn.nn as nn
+        >>> x = tinycnn.tensor([1.0, 3.0]).reshape(2, 1, 1, 1)
+        >>> nn.norm_relu(nn.BatchNorm2d(1), x, shortcut=-2 * x).detach().flatten()
+        tensor([0., 0.])
+        >>> nn.norm_relu(nn.BatchNorm2d(1), x, shortcut=2 * x).detach().flatten()
+        tensor([1.0000, 7.0000])
+    """
+    if type(norm) is BatchNorm2d and norm.is_plain:
+        return norm.forward_relu(input, shortcut)
+    y = norm(input)
+    return F.relu(y if shortcut is None else y + shortcut)
 
 
 class BatchNorm1d(BatchNorm):
@@ -186,6 +217,8 @@ class LayerNorm(_Affine):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        if not isinstance(normalized_shape, int | tuple | list):
+            raise TypeError(f"LayerNorm: normalized_shape must be an integer or a shape, got {normalized_shape!r}")
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         self._add_affine(shape, elementwise_affine, elementwise_affine and bias, device, dtype)
@@ -236,6 +269,7 @@ class GroupNorm(_Affine):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_count("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
@@ -299,6 +333,8 @@ class InstanceNorm2d(_Affine):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise each channel of each sample."""
+        if not isinstance(input, Tensor):
+            raise TypeError(f"InstanceNorm2d: input must be a Tensor, got {type(input).__name__}")
         shape = tuple(input.shape)
         if len(shape) not in (3, 4) or shape[-3] != self.num_features:
             raise ValueError(

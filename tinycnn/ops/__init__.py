@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType as _FunctionType
 from typing import TYPE_CHECKING
 
 from . import (
@@ -21,6 +22,7 @@ from . import (
     linalg as _linalg,
     loss as _loss,
     norm as _norm,
+    norm_relu as _norm_relu,
     pool as _pool,
     reduce as _reduce,
     shape as _shape,
@@ -38,9 +40,11 @@ from .dropout import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .join import *  # noqa: F403
+from .keywords import with_pytorch_keywords
 from .linalg import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
+from .norm_relu import *  # noqa: F403
 from .pool import *  # noqa: F403
 from .reduce import *  # noqa: F403
 from .registry import attach_methods
@@ -64,6 +68,7 @@ _FAMILIES = (
     _linalg,
     _loss,
     _norm,
+    _norm_relu,
     _pool,
     _reduce,
     _shape,
@@ -72,5 +77,8 @@ _FAMILIES = (
 
 if not TYPE_CHECKING:  # type checkers read the lines above
     __all__ = sorted({name for family in _FAMILIES for name in family.__all__})
+    for _name in __all__:
+        if isinstance(globals()[_name], _FunctionType):
+            globals()[_name] = with_pytorch_keywords(globals()[_name], name=_name)
 
 attach_methods()

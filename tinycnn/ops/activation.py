@@ -7,6 +7,7 @@ then it is the same formula made of recorded operations.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
@@ -209,8 +210,11 @@ def _anywhere(make: Make) -> list[Sample]:
 
 
 @op(_no_kinks)
-def relu(input: Tensor) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0): the rectified linear unit; its gradient at 0 is 0 (Nair, Hinton 2010).
+
+    Args:
+        inplace: accepted for PyTorch's sake here and in the functions below; the result is always new.
 
     Example:
         >>> import tinycnn
@@ -226,7 +230,7 @@ def relu(input: Tensor) -> Tensor:
     lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), negative_slope=0.2)],
     method=False,
 )
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """input where it is positive, else negative_slope * input (Maas, Hannun, Ng 2013).
 
     Example:
@@ -324,7 +328,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 
 @op(_anywhere, analytic=True, method=False)
-def silu(input: Tensor) -> Tensor:
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """input * sigmoid(input), also called swish (Elfwing, Uchibe, Doya 2017).
 
     Example:
@@ -337,7 +341,7 @@ def silu(input: Tensor) -> Tensor:
 
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), alpha=0.5)], method=False)
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """input where it is positive, else alpha * (e^input - 1) (Clevert, Unterthiner, Hochreiter 2016).
 
     Example:
@@ -352,7 +356,7 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     lambda make: [make.sample(make.apart(2, 3, gap=0.6)), make.sample(make.apart(6), min_val=-0.2, max_val=0.4)],
     method=False,
 )
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """input held between min_val and max_val. Unlike clamp's, its gradient on the bounds is 0.
 
     Raises:
@@ -369,7 +373,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tens
 
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(8, gap=1.1))], method=False)
-def relu6(input: Tensor) -> Tensor:
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(input, 0), 6); its gradient at 0 and at 6 is 0 (Krizhevsky 2010).
 
     Example:
@@ -389,9 +393,12 @@ def _along_a_dim(make: Make) -> list[Sample]:
     ]
 
 
-def _softmax(name: str, function: type[Op], input: Tensor, dim: int, dtype: Any) -> Tensor:
+def _softmax(name: str, function: type[Op], input: Tensor, dim: int | None, dtype: Any) -> Tensor:
     kind = as_optional_dtype(dtype)
     x = floating(name, input if kind is None else cast(expect_tensor(name, input), kind))
+    if dim is None:
+        dim = 0 if x.array.ndim in (0, 1, 3) else 1
+        warnings.warn(f"{name}: dim={dim} was chosen; choosing is deprecated, write dim=...", UserWarning, stacklevel=3)
     axis = one_dim(name, dim, x.array.ndim)
     if x.array.ndim == 0:
         return function.apply(x.reshape(1), 0).reshape(())
@@ -399,12 +406,13 @@ def _softmax(name: str, function: type[Op], input: Tensor, dim: int, dtype: Any)
 
 
 @op(_along_a_dim, analytic=True)
-def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """e^input / sum(e^input) along dim: positive numbers that add up to 1.
 
     Args:
         input: any shape.
-        dim: the dimension to add along.
+        dim: the dimension to add along. Without it, PyTorch's old choice, 0 for 0, 1 or 3 dimensions and else 1, and
+            a warning.
         dtype: cast input to this first.
 
     Raises:
@@ -419,12 +427,13 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 
 @op(_along_a_dim, analytic=True)
-def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """input - log(sum(e^input)) along dim: the logarithm of softmax, exact where that would be 0.
 
     Args:
         input: any shape.
-        dim: the dimension to add along.
+        dim: the dimension to add along. Without it, PyTorch's old choice, 0 for 0, 1 or 3 dimensions and else 1, and
+            a warning.
         dtype: cast input to this first.
 
     Raises:

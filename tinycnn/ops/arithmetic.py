@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import builtins
 import cmath
+import functools
 import math
 from typing import Any
 
 from ..autograd import Op, Tensor
-from ..backend.dtypes import get_default_dtype
-from .broadcast import cast, check_broadcast, operands, result_type, scalar_of, shape_of, sum_to, to_floating
+from ..backend.dtypes import get_default_dtype, promote_types
+from .broadcast import cast, check_broadcast, operands, result_type, scalar_of, shape_of, sum_to
 from .registry import Make, Sample, add_method, op
 
 __all__ = [
@@ -121,23 +122,24 @@ class Pow(Op):
 
 
 class Extremum(Op):
-    """max(a, b) or min(a, b); the gradient goes to the chosen one, half to each where they are equal. NaN stays."""
+    """max(a, b) or min(a, b); the gradient goes to the chosen one, half to each where they are equal. NaN stays, and
+    its gradient goes to both."""
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any, name: str) -> Any:
         ctx.shapes = a.shape, b.shape
         be = ctx.backend
-        chosen = be.greater(a, b) if name == "maximum" else be.less(a, b)
-        ctx.save_for_backward(chosen + 0.5 * be.equal(a, b))
+        under, over = (be.less, be.greater) if name == "maximum" else (be.greater, be.less)
+        half = 0.5 * be.equal(a, b)
+        ctx.save_for_backward(1 - under(a, b) - half, 1 - over(a, b) - half)
         return getattr(be, name)(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (share,) = ctx.saved_tensors  # of a
-        share = cast(share, g.dtype)
+        of_a, of_b = (cast(share, g.dtype) for share in ctx.saved_tensors)
         to_a, to_b, _ = ctx.needs_input_grad
-        g_a = sum_to(g * share, ctx.shapes[0]) if to_a else None
-        return g_a, sum_to(g * (1 - share), ctx.shapes[1]) if to_b else None, None
+        g_a = sum_to(g * of_a, ctx.shapes[0]) if to_a else None
+        return g_a, sum_to(g * of_b, ctx.shapes[1]) if to_b else None, None
 
 
 class Remainder(Op):
@@ -227,16 +229,32 @@ def _positive_pairs(make: Make) -> list[Sample]:
     ]
 
 
+def times(name: str, input: Any, other: Any, alpha: float) -> Any:
+    """alpha * other, in the dtype of the result."""
+    if alpha == 1:
+        return other
+    kind = result_type(_known(input), _known(other))
+    if kind.category < 2 and isinstance(alpha, float):
+        raise RuntimeError(f"{name}: alpha must be whole for operands that are, got {alpha}")
+    scaled = cast(other, kind) * alpha if isinstance(other, Tensor) else other * alpha
+    if kind.category:
+        return scaled
+    return cast(scaled, kind) if isinstance(scaled, Tensor) else bool(scaled)
+
+
 @op(_pairs, analytic=True, method=("add", "__add__", "__radd__"))
 def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """input + alpha * other, with broadcasting.
+
+    Raises:
+        RuntimeError: if alpha is not whole though both operands are.
 
     Example:
         >>> import tinycnn
         >>> tinycnn.add(tinycnn.tensor([1.0, 2.0]), 10, alpha=2)
         tensor([21., 22.])
     """
-    a, b = operands("add", input, other if alpha == 1 else other * alpha)
+    a, b = operands("add", input, times("add", input, other, alpha))
     return Add.apply(a, b)
 
 
@@ -244,12 +262,15 @@ def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """input - alpha * other, with broadcasting.
 
+    Raises:
+        RuntimeError: if alpha is not whole though both operands are.
+
     Example:
         >>> import tinycnn
         >>> 10 - tinycnn.tensor([1.0, 2.0])
         tensor([9., 8.])
     """
-    a, b = operands("sub", input, other if alpha == 1 else other * alpha)
+    a, b = operands("sub", input, times("sub", input, other, alpha))
     return Sub.apply(a, b)
 
 
@@ -267,12 +288,18 @@ def mul(input: Any, other: Any) -> Tensor:
     return Mul.apply(a, b)
 
 
-@op(_positive_pairs, analytic=True, method=("div", "divide", "true_divide", "__truediv__"))
+def _quotients(make: Make) -> list[Sample]:
+    # Halves of (k + 1/2) / 2 plus or minus 1/16 lie a quarter and more from the next whole number.
+    modes = [make.sample(make.apart(6, gap=0.25), 0.5, rounding_mode=mode) for mode in ("floor", "trunc")]
+    return [*_positive_pairs(make), *modes]
+
+
+@op(_quotients, analytic=False, method=("div", "divide", "true_divide", "__truediv__"))
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """input / other, with broadcasting; integers give floating numbers.
 
     Args:
-        rounding_mode: None, "floor" (toward minus infinity) or "trunc" (toward zero); the last two have no gradient.
+        rounding_mode: None, "floor" (toward minus infinity) or "trunc" (toward zero): these have the gradient 0.
 
     Raises:
         ValueError: if the rounding mode is none of these.
@@ -282,16 +309,13 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         >>> tinycnn.tensor([1, 3]) / 2
         tensor([0.5000, 1.5000])
     """
-    if rounding_mode == "floor":
-        return floor_divide(input, other)
+    if rounding_mode not in (None, "floor", "trunc"):
+        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+    if rounding_mode is not None:
+        return DivideWhole.apply(*_divisible("div", input, other), rounding_mode)
     kind = result_type(input, _known(other))
     a, b = operands("div", input, other, None if kind.category >= 2 else get_default_dtype())
-    quotient = Div.apply(a, b)
-    if rounding_mode is None:
-        return quotient
-    if rounding_mode != "trunc":
-        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
-    return cast(quotient.trunc(), kind)
+    return Div.apply(a, b)
 
 
 def _known(x: Any) -> Any:
@@ -326,9 +350,11 @@ def pow(input: Any, exponent: Any) -> Tensor:
     a, b = operands("pow", input, exponent)
     base = a.array if isinstance(a, Tensor) else None
     if base is not None and base.dtype.kind in "iu":
-        negative = (b.array < 0).any() if isinstance(b, Tensor) else b < 0
+        negative = (b.array < 0).any() if isinstance(b, Tensor) else exponent < 0
         if negative:
             raise RuntimeError("pow: integers to negative integer powers are not allowed; make the base floating")
+    if base is not None and base.dtype.kind == "b" and isinstance(b, bool):
+        return a | (not b)
     return Pow.apply(a, b)
 
 
@@ -377,8 +403,20 @@ def floor_divide(input: Any, other: Any) -> Tensor:
         >>> tinycnn.tensor([7, -7]) // 2
         tensor([ 3, -4])
     """
-    a, b = operands("floor_divide", input, other)
-    return FloorDivide.apply(a, b)
+    return FloorDivide.apply(*_divisible("floor_divide", input, other))
+
+
+def _divisible(name: str, input: Any, other: Any) -> tuple[Any, Any]:
+    """The operands of a division with a whole result.
+
+    Raises:
+        RuntimeError: if an integer is to be divided by 0.
+    """
+    a, b = operands(name, input, other)
+    kind = (a if isinstance(a, Tensor) else b).array.dtype.kind
+    if kind in "iu" and (not (b.array != 0).all() if isinstance(b, Tensor) else b == 0):
+        raise RuntimeError(f"{name}: division of integers by zero")
+    return a, b
 
 
 class FloorDivide(Op):
@@ -389,6 +427,24 @@ class FloorDivide(Op):
         result = ctx.backend.asarray(ctx.backend.floor_divide(a, b))
         ctx.mark_non_differentiable(result)
         return result
+
+
+class DivideWhole(Op):
+    """floor(a / b), or a / b cut off toward 0; both gradients are 0."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any, how: str) -> Any:
+        be = ctx.backend
+        ctx.shapes = shape_of(a), shape_of(b)
+        if how == "floor":
+            return be.floor_divide(a, b)
+        kind = a.dtype if hasattr(a, "dtype") else b.dtype
+        return be.asarray(be.trunc(be.divide(a, b))).astype(kind, copy=False)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        wanted = zip(ctx.shapes, ctx.needs_input_grad[:2], strict=True)
+        return (*(g.new_zeros(shape) if needed else None for shape, needed in wanted), None)
 
 
 @op(
@@ -406,7 +462,7 @@ def remainder(input: Any, other: Any) -> Tensor:
         >>> tinycnn.tensor([5, -5]) % 3
         tensor([2, 1])
     """
-    a, b = operands("remainder", input, other)
+    a, b = _divisible("remainder", input, other)
     return Remainder.apply(a, b)
 
 
@@ -419,12 +475,12 @@ def remainder(input: Any, other: Any) -> Tensor:
     method=False,
     analytic=True,
 )
-def where(condition: Tensor, input: Any, other: Any) -> Tensor:
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """input where condition is true, else other, with broadcasting.
 
     Args:
         condition: a boolean tensor.
-        input, other: tensors or numbers.
+        input, other: tensors or numbers. Without both, the places where condition is not 0: nonzero(as_tuple=True).
 
     Raises:
         TypeError: if condition is not boolean.
@@ -435,6 +491,8 @@ def where(condition: Tensor, input: Any, other: Any) -> Tensor:
         >>> tinycnn.where(x > 0, x, 0.0)
         tensor([0., 2.])
     """
+    if input is None and other is None and isinstance(condition, Tensor):
+        return condition.nonzero(as_tuple=True)
     if not isinstance(condition, Tensor) or condition.array.dtype.kind != "b":
         kind = condition.dtype if isinstance(condition, Tensor) else type(condition).__name__
         raise TypeError(f"where: condition must be a boolean tensor, got {kind!r}")
@@ -453,7 +511,7 @@ def _full_like(place: Tensor, value: Any, kind: Any) -> Tensor:
     """A number as a tensor of no dimensions, on the device of place."""
     from ..autograd import wrap
 
-    return wrap(place.backend.asarray(value, dtype=getattr(kind, "numpy", kind)), place.backend)
+    return wrap(place.backend.asarray(value).astype(getattr(kind, "numpy", kind)), place.backend)
 
 
 def _where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
@@ -484,13 +542,15 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
+        bounds = [x for x in (min, max) if x is not None]
+        kind = functools.reduce(promote_types, (result_type(input, x) for x in bounds))
+        out = cast(input, kind)
         if min is not None:
-            input = maximum(input, min if isinstance(min, Tensor) else _full_like(input, min, input.dtype))
-        if max is not None:
-            input = minimum(input, max if isinstance(max, Tensor) else _full_like(input, max, input.dtype))
-        return input
-    if input.array.dtype.kind in "biu" and any(isinstance(x, float) for x in (min, max)):
-        input = to_floating(input)
+            out = where((out < min) | (min != min), min, out)
+        return out if max is None else cast(where((out > max) | (max != max), max, out), kind)
+    for bound in (min, max):
+        if bound is not None:
+            input = cast(input, result_type(input, _known(bound)))
     return Clamp.apply(input, min, max)
 
 

@@ -155,17 +155,20 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         input = Pad.apply(input, tuple((min(before, 0), min(after, 0)) for before, after in widths), 0)
         widths = [(max(before, 0), max(after, 0)) for before, after in widths]
     for dim, (n, (before, after)) in enumerate(zip(input.array.shape, widths, strict=True)):
+        if before == after == 0:
+            continue
         if max(before, after) > {"reflect": n - 1, "circular": n}.get(mode, max(before, after) if n else 0):
             raise ValueError(f"pad: mode {mode!r} cannot pad dimension {dim} of size {n} by {max(before, after)}")
-        if before or after:
-            places = [_BORDERS[mode](i, n) for i in range(-before, n + after)]
-            input = input.index_select(dim, wrap(input.backend.asarray(places, dtype="int64"), input.backend))
+        if max(before, after) >= 2**62:  # no index counts so far
+            raise ValueError(f"pad: cannot pad dimension {dim} of size {n} by {max(before, after)}")
+        places = _BORDERS[mode](input.backend.arange(-before, n + after), n)
+        input = input.index_select(dim, wrap(places, input.backend))
     return input
 
 
-_BORDERS: dict[str, Any] = {  # which of n elements stands at place i, inside or outside
+_BORDERS: dict[str, Any] = {  # which of n elements stands at the places i, inside or outside
     "reflect": lambda i, n: n - 1 - abs(n - 1 - abs(i)),
-    "replicate": lambda i, n: min(max(i, 0), n - 1),
+    "replicate": lambda i, n: i.clip(0, n - 1),
     "circular": lambda i, n: i % n,
 }
 
@@ -206,7 +209,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         >>> tinycnn.arange(4).roll(1)
         tensor([3, 0, 1, 2])
     """
-    steps = tuple(shifts) if isinstance(shifts, Sequence) else (shifts,)
+    steps = tuple(map(operator.index, shifts if isinstance(shifts, Sequence) else (shifts,)))
     if dims is None or dims == ():
         if len(steps) != 1:
             raise ValueError(f"roll: {len(steps)} shifts need as many dims")
@@ -276,14 +279,15 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
     ],
     linear=True,
 )
-def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
+def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Each entry of dimension dim so many times in a row; without dim, each element of input in one row.
 
     Args:
         repeats: a number, or a tensor with one for each entry.
+        output_size: how long that makes the dimension, if you know it; it is checked.
 
     Raises:
-        ValueError: if a number is negative, or there is not one for each entry.
+        ValueError: if a number is negative, there is not one for each entry, or output_size is another.
 
     Example:
         >>> import tinycnn
@@ -293,9 +297,16 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Te
     if dim is None:
         input, dim = input.reshape(-1), 0
     dim = dim_of("repeat_interleave", dim, input.array.ndim)
-    if isinstance(repeats, Tensor) and repeats.array.size > 1:
+    if output_size is not None:
+        out = repeat_interleave(input, repeats, dim)
+        if out.array.shape[dim] != output_size:
+            raise ValueError(f"repeat_interleave: output_size is {output_size}, repeats make {out.array.shape[dim]}")
+        return out
+    if isinstance(repeats, Tensor) and repeats.array.dtype.kind not in "iu":
+        raise TypeError(f"repeat_interleave: repeats must be integers, got {repeats.dtype!r}")
+    if isinstance(repeats, Tensor) and repeats.array.size != 1:
         counts = repeats.array
-        if counts.shape != (input.array.shape[dim],) or int(counts.min()) < 0:
+        if counts.shape != (input.array.shape[dim],) or (counts.size and int(counts.min()) < 0):
             raise ValueError(
                 f"repeat_interleave: repeats must be {input.array.shape[dim]} numbers, none negative, got {repeats!r}"
             )
@@ -322,7 +333,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
                 [1., 1.]])
     """
     _check_matrix("tril", input)
-    return Triangle.apply(input, "tril", diagonal)
+    return Triangle.apply(input, "tril", operator.index(diagonal))
 
 
 @op(lambda make: [make.sample(make(3, 4)), make.sample(make(2, 3, 3), 1)], linear=True)
@@ -336,4 +347,4 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
                 [0., 1.]])
     """
     _check_matrix("triu", input)
-    return Triangle.apply(input, "triu", diagonal)
+    return Triangle.apply(input, "triu", operator.index(diagonal))

@@ -88,8 +88,8 @@ def scalar_of(value: Any) -> Any:
     return None
 
 
-def result_type(a: Tensor | Any, b: Tensor | Any) -> dtype:
-    """The dtype of a result of tensors or Python numbers a and b, by PyTorch's rules.
+def result_type(tensor: Tensor | Any, other: Tensor | Any) -> dtype:
+    """The dtype of a result of two tensors or Python numbers, by PyTorch's rules.
 
     Operands count in three ranks: tensors with dimensions, tensors without, numbers. A lower rank changes the dtype
     only if it is of a higher category (bool < integer < float < complex).
@@ -100,7 +100,7 @@ def result_type(a: Tensor | Any, b: Tensor | Any) -> dtype:
         tinycnn.float32
     """
     ranks: list[dtype | None] = [None, None, None]
-    for x in (a, b):
+    for x in (tensor, other):
         kind = from_numpy_dtype(x.array.dtype) if isinstance(x, Tensor) else _number_dtype(x)
         rank = 2 if not isinstance(x, Tensor) else 1 if x.array.ndim == 0 else 0
         before = ranks[rank]
@@ -147,7 +147,31 @@ def operands(name: str, a: Any, b: Any, to: dtype | None = None) -> tuple[Any, A
         raise TypeError(f"{name}: expected tensors or numbers, got {type(a).__name__} and {type(b).__name__}")
     tensor = a if a_is else b
     tensor = cast(tensor, to or result_type(tensor, number))
+    if not holds(tensor.array.dtype, number):
+        number = _whole_number(name, number, tensor)
     return (tensor, number) if a_is else (number, tensor)
+
+
+def holds(kind: Any, number: Any) -> bool:
+    """Whether a NumPy dtype holds the number as it is; of numbers that are not whole nothing is asked."""
+    if kind.kind not in "iu" or type(number) is not int:
+        return True
+    unsigned = kind.kind == "u"
+    most = 2 ** (8 * kind.itemsize - (not unsigned)) - 1
+    return (0 if unsigned else -most - 1) <= number <= most
+
+
+def _whole_number(name: str, number: int, tensor: Tensor) -> int:
+    """A number that the tensor's dtype does not hold: an unsigned one counts a negative number from the other end, as
+    in PyTorch.
+
+    Raises:
+        RuntimeError: if that does not help.
+    """
+    kind = tensor.array.dtype
+    if kind.kind == "u" and number < 0 and holds(kind, -number):
+        return number + 2 ** (8 * kind.itemsize)
+    raise RuntimeError(f"{name}: {tensor.dtype!r} cannot hold the number {number}")
 
 
 def check_broadcast(name: str, a: Sequence[int], b: Sequence[int]) -> None:
@@ -173,12 +197,12 @@ def shape_of(x: Any) -> tuple[int, ...]:
     ],
     linear=True,
 )
-def expand(input: Tensor, *sizes: Any) -> Tensor:
+def expand(input: Tensor, *size: Any) -> Tensor:
     """A view of input repeated along new leading dimensions and along dimensions of size 1; -1 keeps a size.
 
     Args:
         input: any shape.
-        sizes: the new shape, as numbers or as one tuple.
+        size: the new shape, as numbers or as one tuple.
 
     Raises:
         ValueError: if input cannot be expanded to that shape.
@@ -189,7 +213,7 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
         tensor([[1., 1., 1.],
                 [2., 2., 2.]])
     """
-    wanted = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    wanted = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
     old = input.array.shape
     new = len(wanted) - len(old)
     shape = tuple(old[i - new] if n == -1 and i >= new else n for i, n in enumerate(wanted))

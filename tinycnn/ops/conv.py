@@ -160,6 +160,7 @@ def conv2d(
     if kernel[0] % groups:
         raise ValueError(f"conv2d: groups={groups} does not divide the {kernel[0]} output channels of weight {kernel}")
     _check_bias("conv2d", bias, kernel[0])
+    _check_pixels("conv2d", x)
     for axis in (0, 1):
         size, pads = x.array.shape[2 + axis], sum(geometry.padding[axis])
         if window_count(size, kernel[2 + axis], geometry.stride[axis], pads, geometry.dilation[axis]) < 1:
@@ -196,6 +197,12 @@ def _geometry(name: str, weight: Tensor, stride: Any, padding: Any, dilation: An
 def _check_bias(name: str, bias: Tensor | None, channels: int) -> None:
     if bias is not None and bias.array.shape != (channels,):
         raise ValueError(f"{name}: bias has shape {bias.array.shape}, weight wants ({channels},)")
+
+
+def _check_pixels(name: str, x: Tensor) -> None:
+    """An empty batch is a batch; a plane without pixels is a mistake, even where padding would make it some."""
+    if 0 in x.array.shape[2:]:
+        raise ValueError(f"{name}: input has no pixels, shape {x.array.shape}")
 
 
 def _transpose_samples(make: Make) -> list[Sample]:
@@ -272,6 +279,7 @@ def conv_transpose2d(
         raise ValueError(
             f"{name}: input {x.array.shape[2:]} with padding {padding} would give an output of {tuple(sizes)}"
         )
+    _check_pixels(name, x)
     out_channels = weight.array.shape[1] * groups
     _check_bias(name, bias, out_channels)
     y = InputGrad.apply(x, weight, (n, out_channels, *sizes), geometry)

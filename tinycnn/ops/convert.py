@@ -40,10 +40,12 @@ def _is_device(value: Any) -> bool:
         make.sample(make(2, 3, 2, 2), memory_format=channels_last),
     ],
     linear=True,
+    analytic=False,  # a cast to a real dtype drops the imaginary part
 )
 def to(
     input: Tensor,
     *args: Any,
+    other: Tensor | None = None,
     dtype: Any = None,
     device: Any = None,
     non_blocking: bool = False,
@@ -54,6 +56,7 @@ def to(
 
     Args:
         args: a dtype, a device, a device and a dtype, or a tensor to take both from.
+        other: that tensor, by name.
         non_blocking: accepted for PyTorch's sake; nothing here waits longer without it.
         copy: copy even if nothing changes.
 
@@ -67,7 +70,7 @@ def to(
         tensor([ 1, -1])
     """
     given: dict[str, Any] = {"dtype": dtype, "device": device}
-    for position, value in enumerate(args):
+    for position, value in enumerate((*args, other) if other is not None else args):
         if isinstance(value, Tensor):
             found = {"dtype": value.dtype, "device": value.device}
         elif isinstance(value, builtins.bool) and position > 0:  # to(device, dtype, non_blocking, copy)
@@ -100,7 +103,7 @@ def _to(input: Tensor, kind: Any, place: Any, copy: bool, order: memory_format) 
     return out
 
 
-def _type(self: Tensor, dtype: Any = None) -> Any:
+def _type(self: Tensor, dtype: Any = None, non_blocking: builtins.bool = False) -> Any:
     """This tensor in another dtype (one of tinycnn's, or a name); without one, the name of its own."""
     return repr(self.dtype) if dtype is None else cast(self, as_dtype(dtype))
 

@@ -26,7 +26,7 @@ from ..backend.generator import (
     seed,
     set_rng_state,
 )
-from ..backend.layout import copy_as, lies_as, memory_format, preserve_format
+from ..backend.layout import channels_last, contiguous_format, copy_as, lies_as, memory_format, preserve_format
 from .broadcast import check_broadcast, scalar_of
 from .registry import add_method
 
@@ -163,11 +163,16 @@ def from_numpy(ndarray: Any) -> Tensor:
     return wrap(ndarray[...], backend)
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor on the memory of an array of another library that speaks DLPack, with no copy.
+
+    Args:
+        device: where it is to be; by default where ext_tensor is.
+        copy: whether to copy: True always, False never, None if the device asks for it.
 
     Raises:
         TypeError: if ext_tensor does not speak DLPack.
+        ValueError: if copy is False and a copy is needed.
 
     Example:
         >>> import numpy, tinycnn
@@ -180,7 +185,11 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     backend = get_backend("cpu" if kind == 1 else f"cuda:{index}")
     array = backend.from_dlpack(ext_tensor)
     as_dtype(array.dtype)
-    return wrap(array, backend)
+    shared = wrap(array, backend)
+    out = shared if device is None else shared.to(device=device)
+    if copy is False and out is not shared:
+        raise ValueError(f"from_dlpack: copy=False, but the array is on {shared.device}, not on {device}")
+    return out.clone() if copy and out is shared else out
 
 
 # ---- filled ----------------------------------------------------------------------------------------------------------
@@ -238,7 +247,14 @@ def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, r
     return _made(backend.ones(_size("ones", sizes, size), _kind(dtype).numpy), backend, requires_grad)
 
 
-def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: memory_format = contiguous_format,
+) -> Tensor:
     """A tensor of whatever its memory held before; arguments as of `zeros`.
 
     Example:
@@ -247,7 +263,8 @@ def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, 
         tinycnn.Size([2, 3])
     """
     backend = get_backend(device)
-    return _made(backend.empty(_size("empty", sizes, size), _kind(dtype).numpy), backend, requires_grad)
+    array = backend.empty(_size("empty", sizes, size), _kind(dtype).numpy)
+    return _made(_lying(array, memory_format), backend, requires_grad)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -272,6 +289,10 @@ def _number(name: str, value: Any) -> Any:
     return number
 
 
+def _lying(array: Any, order: memory_format) -> Any:
+    return array if lies_as(array, order) else copy_as(array, order)
+
+
 def _like(
     function: str, input: Tensor, dtype: Any, device: Any, requires_grad: bool, order: memory_format, *value: Any
 ) -> Tensor:
@@ -282,7 +303,7 @@ def _like(
         array = getattr(backend, f"{function}_like")(input.array, *value, dtype=kind)
     else:
         array = getattr(backend, function)(input.array.shape, *value, dtype=kind)
-    return _made(array if lies_as(array, order) else copy_as(array, order), backend, requires_grad)
+    return _made(_lying(array, order), backend, requires_grad)
 
 
 def zeros_like(
@@ -352,8 +373,20 @@ def full_like(
     return _like("full", input, dtype, device, requires_grad, memory_format, _number("full_like", fill_value))
 
 
+def _check_count(name: str, count: int) -> None:
+    """Raise if so many elements have no indices: from 2^63 on NumPy's own count begins again, at none."""
+    if count >= 2**62:
+        raise ValueError(f"{name}: {count} elements are more than a tensor can hold")
+
+
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any = None,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """start, start + step, ... up to end, which is left out; arange(end) counts from 0.
 
@@ -368,12 +401,17 @@ def arange(
         >>> tinycnn.arange(4), tinycnn.arange(1, 2, 0.5)
         (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
     """
-    begin, stop, by = (_number("arange", x) for x in ((0, start, step) if end is None else (start, end, step)))
+    if end is None:
+        start, end = 0, start
+    begin, stop, by = (_number("arange", x) for x in (0 if start is None else start, end, step))
+    if dtype is not None and as_dtype(dtype).category < 2:
+        begin, stop, by = int(begin), int(stop), int(by)
     if by == 0 or (stop - begin) * by < 0:
         raise ValueError(f"arange: a step of {by} does not lead from {begin} to {stop}")
     whole = all(isinstance(x, int) for x in (begin, stop, by))
     kind = (int64 if whole else get_default_dtype()) if dtype is None else as_dtype(dtype)
     count = -((begin - stop) // by) if whole else math.ceil((stop - begin) / by)
+    _check_count("arange", count)
     backend = get_backend(device)
     array = backend.arange(count, dtype="int64" if whole else "float64") * by + begin
     return _made(array.astype(kind.numpy), backend, requires_grad)
@@ -394,6 +432,7 @@ def linspace(
     """
     if steps < 0:
         raise ValueError(f"linspace: steps must not be negative, got {steps}")
+    _check_count("linspace", steps)
     backend = get_backend(device)
     array = backend.linspace(_number("linspace", start), _number("linspace", end), steps, dtype="float64")
     return _made(array.astype(_kind(dtype).numpy), backend, requires_grad)
@@ -504,22 +543,44 @@ def randn(
     return _made(array, backend, requires_grad)
 
 
+def _laid(out: Tensor, like: Tensor, order: memory_format, requires_grad: bool) -> Tensor:
+    """out in that memory format; to preserve it is to lie as `like` does."""
+    if order is preserve_format:
+        last = like.array.ndim == 4 and lies_as(like.array, channels_last)
+        order = channels_last if last else contiguous_format
+    return _made(_lying(out.array, order), out.backend, requires_grad)
+
+
 def rand_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Any = None,
+    memory_format: memory_format = preserve_format,
 ) -> Tensor:
     """`rand` in the shape of input, by default of its dtype and on its device."""
     where = input.device if device is None else device
     kind = dtype or input.dtype
-    return rand(input.array.shape, generator=generator, dtype=kind, device=where, requires_grad=requires_grad)
+    out = rand(input.array.shape, generator=generator, dtype=kind, device=where)
+    return _laid(out, input, memory_format, requires_grad)
 
 
 def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Any = None,
+    memory_format: memory_format = preserve_format,
 ) -> Tensor:
     """`randn` in the shape of input, by default of its dtype and on its device."""
     where = input.device if device is None else device
     kind = dtype or input.dtype
-    return randn(input.array.shape, generator=generator, dtype=kind, device=where, requires_grad=requires_grad)
+    out = randn(input.array.shape, generator=generator, dtype=kind, device=where)
+    return _laid(out, input, memory_format, requires_grad)
 
 
 def randint(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor
-from .geometry import check_floating
+from .geometry import check_floating, check_probability
 from .registry import op
 
 __all__ = ["dropout", "dropout2d"]
@@ -28,11 +28,6 @@ class Dropout(Op):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         return g * ctx.saved_tensors[0], None, None
-
-
-def _check_p(name: str, p: float) -> None:
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name}: p must be a probability between 0 and 1, got {p!r}")
 
 
 @op(
@@ -59,7 +54,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         >>> tinycnn.nn.functional.dropout(tinycnn.ones(6), 0.5)
         tensor([2., 2., 2., 0., 0., 0.])
     """
-    _check_p("dropout", p)
+    check_probability("dropout", p)
     check_floating("dropout", input=input)
     if not training or p == 0:
         return input
@@ -87,7 +82,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
         >>> tinycnn.nn.functional.dropout2d(tinycnn.ones(1, 8, 2, 2)).amax((0, 2, 3)).shape
         tinycnn.Size([8])
     """
-    _check_p("dropout2d", p)
+    check_probability("dropout2d", p)
     check_floating("dropout2d", input=input)
     shape = input.array.shape
     if len(shape) not in (3, 4):

@@ -10,8 +10,9 @@ import math
 from typing import Any
 
 from ..autograd import Op, Tensor
+from ..backend.dtypes import get_default_dtype
 from .arithmetic import where
-from .broadcast import operands, shape_of, sum_to, to_floating
+from .broadcast import operands, result_type, shape_of, sum_to, to_floating
 from .registry import Make, Sample, add_method, op
 
 __all__ = [
@@ -352,6 +353,19 @@ class Step(Op):
         return Step.apply(g, "zeros_like"), None  # zero is such a function too, with zeros for every derivative
 
 
+class Sign(Op):
+    """-1, 0 or 1; of NaN it is 0, as PyTorch's is."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = ctx.backend.sign(x)
+        return y if x.dtype.kind in "iu" else ctx.backend.where(y == y, y, ctx.backend.zeros((), y.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        return (Step.apply(g, "zeros_like"),)
+
+
 class Predicate(Op):
     """A question about every element, answered with True or False; it has no gradient."""
 
@@ -545,7 +559,7 @@ def abs(input: Tensor) -> Tensor:
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart())])
 def sign(input: Tensor) -> Tensor:
-    """-1, 0 or 1 as input is below, at or above 0; its gradient is 0.
+    """-1, 0 or 1 as input is below, at or above 0 (or NaN: 0); its gradient is 0.
 
     Example:
         >>> import tinycnn
@@ -554,7 +568,7 @@ def sign(input: Tensor) -> Tensor:
     """
     if expect_tensor("sign", input).array.dtype.kind == "b":
         return Step.apply(input, "copy")
-    return Step.apply(input, "sign")
+    return Sign.apply(input)
 
 
 @op(_any_sign, analytic=True)
@@ -647,7 +661,8 @@ def atan2(input: Tensor, other: Tensor) -> Tensor:
         >>> tinycnn.atan2(tinycnn.tensor([1.0, -1.0]), tinycnn.tensor([1.0, -1.0]))
         tensor([ 0.7854, -2.3562])
     """
-    a, b = operands("atan2", floating("atan2", input), floating("atan2", other))
+    common = result_type(expect_tensor("atan2", input), expect_tensor("atan2", other))
+    a, b = operands("atan2", input, other, common if common.category >= 2 else get_default_dtype())
     return Atan2.apply(a, b)
 
 
@@ -788,7 +803,9 @@ def isfinite(input: Tensor) -> Tensor:
 
 
 @op(_any_sign)
-def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num(
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """input with what is not finite replaced; the gradient there is 0.
 
     Args:
@@ -804,6 +821,7 @@ def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neg
     if kind.kind in "biu":
         return Step.apply(input, "copy")
     limits = input.backend.finfo(kind)
+    nan = 0.0 if nan is None else nan
     highest = float(limits.max) if posinf is None else posinf
     lowest = float(limits.min) if neginf is None else neginf
     is_high, is_low = input == math.inf, input == -math.inf

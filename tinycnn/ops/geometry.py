@@ -63,6 +63,29 @@ def check_floating(op: str, **tensors: Tensor | None) -> None:
             raise TypeError(f"{op}: {first[0]} is {first[1].dtype!r} but {name} is {x.dtype!r}; convert one of them")
 
 
+def check_count(op: str, **numbers: Any) -> None:
+    """Raise a TypeError unless all numbers, of channels, say, are integers, and a ValueError if one is negative."""
+    for name, value in numbers.items():
+        if not _is_int(value):
+            raise TypeError(f"{op}: {name} must be an integer, got {value!r}")
+        if value < 0:
+            raise ValueError(f"{op}: {name} must not be negative, got {value}")
+
+
+def check_probability(op: str, p: Any) -> None:
+    """Raise unless p is a number between 0 and 1."""
+    if not isinstance(p, int | float):
+        raise TypeError(f"{op}: p must be a number, got {p!r}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"{op}: p must be a probability between 0 and 1, got {p!r}")
+
+
+def check_flag(op: str, name: str, value: Any) -> None:
+    """Raise a TypeError unless value is True or False: a word would count as True, whatever it says."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be True or False, got {value!r}")
+
+
 def window_count(size: int, kernel: int, stride: int, pads: int, dilation: int = 1) -> int:
     """How many windows fit: floor((size + pads - dilation * (kernel - 1) - 1) / stride) + 1."""
     return (size + pads - dilation * (kernel - 1) - 1) // stride + 1
@@ -74,8 +97,12 @@ def pool_size(op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, di
     With ceil_mode a last, partial window counts too, if it starts inside the image or its left padding.
 
     Raises:
-        ValueError: if padding is over half the kernel, or no window fits.
+        ValueError: if padding is over half the kernel, no window fits, or the image has no pixels.
+        TypeError: if ceil_mode is neither True nor False.
     """
+    check_flag(op, "ceil_mode", ceil_mode)
+    if 0 in size:
+        raise ValueError(f"{op}: an image of {size[0]} x {size[1]} has no pixels")
     counts = []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
         if 2 * p > k:

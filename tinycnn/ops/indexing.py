@@ -8,6 +8,7 @@ were picked twice.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from ..autograd import Op, Tensor, is_grad_enabled, wrap
 from ..autograd.conversion import as_array
 from ..backend import Backend
 from .arithmetic import where
-from .broadcast import cast, scalar_of, sum_to
+from .broadcast import cast, holds, scalar_of, sum_to
 from .registry import Make, add_method, op
 
 __all__ = [
@@ -483,12 +484,15 @@ def _permutations(make: Make, rows: int, n: int, keep: int) -> Tensor:
         make.sample(make(2, 4), 1, _permutations(make, 2, 4, 3), 2.5),
     ]
 )
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | None = None) -> Tensor:
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
     """A copy of input with out[i][index[i][j]] = src[i][j] (for dim 1): gather, the other way round.
 
     Args:
         src: a tensor at least as large as index, or a number. Of elements written twice, one stays; which one is left
             open, and all of their sources get its gradient.
+        value: a number for src, by PyTorch's other name.
         reduce: "add" adds, as `scatter_add` does; "multiply" is not offered.
 
     Raises:
@@ -503,6 +507,9 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | N
     """
     if reduce not in (None, "add"):
         raise ValueError(f"scatter: reduce must be None or 'add', got {reduce!r}")
+    src = value if src is None else src
+    if src is None:
+        raise TypeError("scatter: src is missing: a tensor, or a number")
     if not isinstance(src, Tensor):
         src = wrap(input.backend.full(index.array.shape, src, input.array.dtype), input.backend)
     if reduce == "add":
@@ -661,6 +668,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         number = scalar_of(value)
         if number is None:
             raise TypeError(f"masked_fill: value must be a number or a tensor, got {type(value).__name__}")
+        if input.array.dtype.kind in "iu" and not (math.isfinite(number) and holds(input.array.dtype, int(number))):
+            raise RuntimeError(f"masked_fill: {input.dtype!r} cannot hold the number {number}")
         value = wrap(input.backend.asarray(number, dtype=input.array.dtype), input.backend)
     return where(mask, value, input)
 
@@ -713,15 +722,15 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 add_method("nonzero", nonzero)
 
 
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """For class numbers (...), int64 of shape (..., num_classes): 1 at the class, 0 elsewhere.
 
     Args:
         num_classes: -1 takes one more than the greatest class there is.
 
     Raises:
-        TypeError: if tensor does not hold integers.
-        ValueError: if a class is negative, or not below num_classes; or if tensor is empty and num_classes not given.
+        TypeError: if input does not hold integers.
+        ValueError: if a class is negative, or not below num_classes; or if input is empty and num_classes not given.
 
     Example:
         >>> import tinycnn
@@ -729,9 +738,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         tensor([[1, 0, 0],
                 [0, 0, 1]])
     """
-    classes, backend = tensor.array, tensor.backend
+    classes, backend = input.array, input.backend
     if classes.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: classes must be integers, got {tensor.dtype!r}")
+        raise TypeError(f"one_hot: classes must be integers, got {input.dtype!r}")
     if classes.size:
         low, high = int(classes.min()), int(classes.max())
         if low < 0 or 0 <= num_classes <= high:

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..autograd import Tensor, is_grad_enabled, no_grad, wrap
 from ..backend.generator import random_source
-from .broadcast import check_broadcast, result_type, scalar_of
+from .arithmetic import times
+from .broadcast import check_broadcast, holds, result_type, scalar_of
 from .convert import iinfo
 from .creation import random_array
 from .indexing import check_fits, value_for
@@ -33,7 +34,7 @@ def _fits(x: Tensor, value: Any) -> bool:
     """Whether an operation on x and value has x's dtype and shape, and value lies in memory of its own."""
     if not isinstance(value, Tensor):
         number = scalar_of(value)
-        return number is not None and result_type(x, number) is x.dtype
+        return number is not None and result_type(x, number) is x.dtype and holds(x.array.dtype, number)
     a, b = x.array, value.array
     if value is x:
         return True
@@ -119,7 +120,7 @@ for _name, _how in _IN_PLACE.items():
 
 def _with_alpha(write: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
     def method(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
-        return write(self, other if alpha == 1 else other * alpha)
+        return write(self, times(name, self, other, alpha))
 
     method.__doc__ = f"`{name}`, written into this tensor itself; returns the tensor."
     return method
@@ -230,13 +231,14 @@ def _bernoulli(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     return _copy(self, wrap(drawn < chance, self.backend))
 
 
-def _random(self: Tensor, *bounds: int, generator: Any = None) -> Tensor:
+def _random(self: Tensor, *bounds: int, to: int | None = None, generator: Any = None) -> Tensor:
     """Fill with random integers: random_() up to what the dtype holds exactly, random_(to), random_(from, to), to
     excluded.
 
     Raises:
         ValueError: if the range is empty.
     """
+    bounds = bounds if to is None else (*bounds, to)
     kind = self.dtype
     if kind.is_floating_point:
         most = 2 ** {2: 11, 4: 24, 8: 53}[kind.itemsize] + 1

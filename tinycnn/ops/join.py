@@ -58,7 +58,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one after the other along dimension dim. Their dtypes are promoted.
 
     Args:
-        tensors: of one shape, but for dim. Tensors of shape (0,) are left out.
+        tensors: of one shape, but for dim. Tensors of shape (0,) fit any.
 
     Raises:
         ValueError: if the shapes do not fit, or there is no tensor.
@@ -72,13 +72,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     shapes = [x.array.shape for x in found]
     if () in shapes:
         raise ValueError("cat: tensors of no dimensions cannot be joined; use stack")
-    kept = [x for x in found if x.array.shape != (0,)] or found
-    first = kept[0].array.shape
+    first = next((shape for shape in shapes if shape != (0,)), (0,))
     dim = dim_of("cat", dim, len(first))
-    for shape in (x.array.shape for x in kept):
+    nothing = (*first[:dim], 0, *first[dim + 1 :])
+    parts = [reshape(x, nothing) if x.array.shape == (0,) else x for x in found]
+    for shape in (x.array.shape for x in parts):
         if len(shape) != len(first) or shape[:dim] + shape[dim + 1 :] != first[:dim] + first[dim + 1 :]:
             raise ValueError(f"cat: shapes {', '.join(map(str, shapes))} differ elsewhere than in dimension {dim}")
-    return Cat.apply(dim, *kept)
+    return Cat.apply(dim, *parts)
 
 
 concat = concatenate = cat
@@ -182,7 +183,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
             raise ValueError(f"split: sizes {sizes} do not add up to {size}, the size of dimension {dim}")
     else:
         step = operator.index(split_size_or_sections)
-        if step < 1 and size:
+        if step < 0 or (step == 0 and size):
             raise ValueError(f"split: the size of a part must be positive, got {step}")
         sizes = [min(step, size - start) for start in range(0, size, step)] if size else [0]
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]

@@ -5,10 +5,12 @@ All take `reduction`: "mean" (the default), "sum", or "none" for a loss an eleme
 
 from __future__ import annotations
 
-from ..autograd import Tensor
+from typing import Any
+
+from ..autograd import Op, Tensor
 from .activation import log_softmax, logsigmoid
 from .arithmetic import where
-from .broadcast import cast
+from .broadcast import cast, operands
 from .geometry import check_floating
 from .indexing import Pick
 from .registry import Make, Sample, op
@@ -36,11 +38,33 @@ def _reduce(name: str, loss: Tensor, reduction: str) -> Tensor:
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
+def _reduce_weighted(name: str, loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """Reduce a loss an element, each weighted: the mean is by the sum of the weights."""
+    if weight is None:
+        return _reduce(name, loss, reduction)
+    if weight.array.shape != loss.array.shape:
+        raise ValueError(f"{name}: weight has shape {weight.array.shape}, input has {loss.array.shape}")
+    loss = loss * weight
+    return loss.sum() / weight.sum() if reduction == "mean" else _reduce(name, loss, reduction)
+
+
 def _check_same_shape(name: str, input: Tensor, target: Tensor) -> None:
     if not isinstance(target, Tensor):
         raise TypeError(f"{name}: target must be a Tensor, got {type(target).__name__}")
     if input.array.shape != target.array.shape:
         raise ValueError(f"{name}: input has shape {input.array.shape}, target has {target.array.shape}")
+
+
+def _check_factors(name: str, input: Tensor, **factors: Tensor | None) -> None:
+    """Raise unless each factor is None, or a floating tensor that broadcasts to input's shape."""
+    shape = input.array.shape
+    for what, x in factors.items():
+        check_floating(name, **{what: x})
+        if x is None:
+            continue
+        sizes = x.array.shape
+        if len(sizes) > len(shape) or any(m not in (1, n) for m, n in zip(sizes[::-1], shape[::-1], strict=False)):
+            raise ValueError(f"{name}: {what} has shape {sizes}, which does not broadcast to {shape}")
 
 
 def _classes_last(name: str, x: Tensor) -> Tensor:
@@ -56,6 +80,13 @@ def _check_scores(name: str, input: Tensor, weight: Tensor | None) -> None:
         raise ValueError(f"{name}: input must be (C,), (N, C) or (N, C, d1, ...), got a single number")
 
 
+def _check_class_weight(name: str, input: Tensor, weight: Tensor | None) -> None:
+    shape = input.array.shape
+    classes = shape[0] if len(shape) == 1 else shape[1]
+    if weight is not None and weight.array.shape != (classes,):
+        raise ValueError(f"{name}: weight has shape {weight.array.shape}, input {shape} wants ({classes},)")
+
+
 def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> bool:
     """Raise unless target holds a class, or ignore_index, for every element of input; returns whether any is ignored.
 
@@ -68,8 +99,7 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
         raise TypeError(f"{name}: target must hold class numbers as integers, got {target.dtype!r}")
     if target.array.shape != wanted:
         raise ValueError(f"{name}: input of shape {shape} wants a target of shape {wanted}, got {target.array.shape}")
-    if weight is not None and weight.array.shape != (classes,):
-        raise ValueError(f"{name}: weight has shape {weight.array.shape}, input {shape} wants ({classes},)")
+    _check_class_weight(name, input, weight)
     for what, x in (("target", target), ("weight", weight)):
         if x is not None and x.backend is not input.backend:
             raise RuntimeError(f"{name}: input is on {input.device}, {what} on {x.device}; move one with .to(device)")
@@ -85,7 +115,8 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
 def _picked(
     logp: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, some_ignored: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """For (elements, C) and checked targets (elements,): -logp[target], and each element's weight (None: all 1)."""
+    """For (elements, C) and checked targets (elements,): -logp[target], 0 where ignored, and each element's weight
+    (None: all 1)."""
     labels = target
     weights: Tensor | None = None
     if some_ignored:
@@ -97,14 +128,15 @@ def _picked(
         each = Pick.apply(weight, (places,), False)
         weights = each if weights is None else each * weights
     rows = logp.backend.arange(places.size)
-    return -Pick.apply(logp, (rows, places), True), weights  # one element of each row: none is picked twice
+    loss = -Pick.apply(logp, (rows, places), True)  # one element of each row: none is picked twice
+    return where(kept, loss, 0.0) if some_ignored else loss, weights
 
 
 def _weighted(name: str, loss: Tensor, weights: Tensor | None, target: Tensor, reduction: str) -> Tensor:
     """Reduce a loss an element; the mean is weighted."""
     _check_reduction(name, reduction)
     if weights is not None:
-        loss = where(weights == 0, 0.0, loss * weights)
+        loss = loss * weights
     if reduction == "none":
         return loss.reshape(target.array.shape)
     if reduction == "sum":
@@ -131,6 +163,7 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
@@ -176,6 +209,7 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -218,10 +252,11 @@ def cross_entropy(
         return _weighted("cross_entropy", loss, weights, target, reduction)
     hard = _weighted("cross_entropy", loss, weights, target, reduction)
     every = -(logp if weight is None else logp * weight).sum(1)
-    kept = cast(target.reshape(-1) != ignore_index, logp.dtype)
-    smooth = _weighted("cross_entropy", every, kept, target, "none" if reduction == "none" else "sum")
+    if ignored:
+        every = where(target.reshape(-1) != ignore_index, every, 0.0)
+    smooth = _weighted("cross_entropy", every, None, target, "none" if reduction == "none" else "sum")
     if reduction == "mean":
-        smooth = smooth / (kept if weights is None else weights).sum()
+        smooth = smooth / (every.array.size if weights is None else weights.sum())
     return (1 - label_smoothing) * hard + label_smoothing / logp.array.shape[1] * smooth
 
 
@@ -229,6 +264,7 @@ def _with_probabilities(
     input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
 ) -> Tensor:
     _check_same_shape("cross_entropy", input, target)
+    _check_class_weight("cross_entropy", input, weight)
     logp = log_softmax(_classes_last("cross_entropy", input), 1)
     wanted = _classes_last("cross_entropy", target)
     if label_smoothing:
@@ -248,12 +284,13 @@ def _pair_samples(make: Make) -> list[Sample]:
 
 
 @op(_pair_samples, method=False, analytic=True)
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Squared error: (input - target)^2 for each element.
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """Squared error: weight * (input - target)^2 for each element.
 
     Args:
         input, target: of one shape.
-        reduction: "mean", "sum" or "none".
+        reduction: "mean" (by the sum of the weights), "sum" or "none".
+        weight: of that shape too, or None for 1 everywhere.
 
     Raises:
         ValueError: if the shapes differ.
@@ -266,7 +303,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     check_floating("mse_loss", input=input)
     _check_same_shape("mse_loss", input, target)
     error = input - target
-    return _reduce("mse_loss", error * error, reduction)
+    return _reduce_weighted("mse_loss", error * error, weight, reduction)
 
 
 def _distant_samples(make: Make) -> list[Sample]:
@@ -278,12 +315,13 @@ def _distant_samples(make: Make) -> list[Sample]:
 
 
 @op(_distant_samples, method=False)
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Absolute error: |input - target| for each element; the gradient is 0 where they are equal.
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """Absolute error: weight * |input - target| for each element; the gradient is 0 where they are equal.
 
     Args:
         input, target: of one shape.
-        reduction: "mean", "sum" or "none".
+        reduction: "mean" (by the sum of the weights), "sum" or "none".
+        weight: of that shape too, or None for 1 everywhere.
 
     Raises:
         ValueError: if the shapes differ.
@@ -295,11 +333,17 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """
     check_floating("l1_loss", input=input)
     _check_same_shape("l1_loss", input, target)
-    return _reduce("l1_loss", (input - target).abs(), reduction)
+    return _reduce_weighted("l1_loss", (input - target).abs(), weight, reduction)
 
 
-@op(_distant_samples, method=False)
-def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+@op(
+    lambda make: [
+        *_distant_samples(make),
+        make.sample(make.apart(6), make(6) * 0.01, beta=0.4),
+    ],  # on both sides of beta
+    method=False,
+)
+def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """With d = |input - target|: d^2 / (2 beta) where d < beta, else d - beta / 2 (Girshick 2015, equation 3).
 
     Args:
@@ -315,15 +359,34 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
         >>> tinycnn.nn.functional.smooth_l1_loss(tinycnn.tensor([0.5, 3.0]), tinycnn.zeros(2), reduction="none")
         tensor([0.1250, 2.5000])
     """
-    if beta < 0:
+    if not beta >= 0:  # NaN is not
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta!r}")
     if beta == 0:
-        return l1_loss(input, target, reduction)
+        return l1_loss(input, target, reduction=reduction)
     check_floating("smooth_l1_loss", input=input)
     _check_same_shape("smooth_l1_loss", input, target)
     error = input - target
     distance = error.abs()
     return _reduce("smooth_l1_loss", where(distance < beta, error * error / (2 * beta), distance - beta / 2), reduction)
+
+
+class BinaryCrossEntropy(Op):
+    """-(t * log(x) + (1 - t) * log(1 - x)), each logarithm held at -100 or above; dx = g * (x - t) / (x * (1 - x)), the
+    product held at 1e-12 or above, dt = g * (log(1 - x) - log(x))."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any) -> Any:
+        ctx.save_for_backward(x, t)
+        be = ctx.backend
+        floor = be.asarray(-100, dtype=x.dtype)
+        return -(t * be.maximum(be.log(x), floor) + (1 - t) * be.maximum(be.log1p(-x), floor))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        x, t = ctx.saved_tensors
+        to_x, to_t = ctx.needs_input_grad
+        g_x = g * (x - t) / (x * (1 - x)).clamp(min=1e-12) if to_x else None
+        return g_x, g * ((1 - x).log().clamp(min=-100) - x.log().clamp(min=-100)) if to_t else None
 
 
 def _probability_samples(make: Make) -> list[Sample]:
@@ -336,7 +399,7 @@ def _probability_samples(make: Make) -> list[Sample]:
 
 @op(_probability_samples, method=False)
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """-weight * (target * log(input) + (1 - target) * log(1 - input)), each logarithm held at -100 or above.
 
@@ -347,18 +410,22 @@ def binary_cross_entropy(
         reduction: "mean", "sum" or "none".
 
     Raises:
-        ValueError: if the shapes differ, or an input lies outside [0, 1].
+        ValueError: if the shapes do not fit, or an input or a target lies outside [0, 1].
+        TypeError: if one is no tensor of floating numbers.
 
     Example:
         >>> import tinycnn
         >>> tinycnn.nn.functional.binary_cross_entropy(tinycnn.tensor([0.5]), tinycnn.tensor([1.0]))
         tensor(0.6931)
     """
-    check_floating("binary_cross_entropy", input=input)
     _check_same_shape("binary_cross_entropy", input, target)
-    if input.array.size and not (0 <= float(input.array.min()) and float(input.array.max()) <= 1):
-        raise ValueError("binary_cross_entropy: input must lie between 0 and 1; for scores use the version with logits")
-    loss = -(target * input.log().clamp(min=-100) + (1 - target) * (1 - input).log().clamp(min=-100))
+    check_floating("binary_cross_entropy", input=input, target=target)
+    _check_factors("binary_cross_entropy", input, weight=weight)
+    for what, x in (("input", input), ("target", target)):
+        if x.array.size and not (0 <= float(x.array.min()) and float(x.array.max()) <= 1):
+            hint = "; for scores use the version with logits" if x is input else ""
+            raise ValueError(f"binary_cross_entropy: {what} must lie between 0 and 1{hint}")
+    loss = BinaryCrossEntropy.apply(*operands("binary_cross_entropy", input, target))
     return _reduce("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
 
 
@@ -375,6 +442,7 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -389,7 +457,8 @@ def binary_cross_entropy_with_logits(
         reduction: "mean", "sum" or "none".
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes do not fit.
+        TypeError: if one is no tensor of floating numbers.
 
     Example:
         >>> import tinycnn
@@ -399,6 +468,8 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     check_floating(name, input=input)
     _check_same_shape(name, input, target)
+    check_floating(name, target=target)
+    _check_factors(name, input, weight=weight, pos_weight=pos_weight)
     log_likelihood = logsigmoid(input)  # and log(1 - sigmoid(x)) = log(sigmoid(x)) - x
     of_ones = target if pos_weight is None else target * pos_weight
     loss = (1 - target) * input - (of_ones + 1 - target) * log_likelihood

@@ -8,10 +8,11 @@ features of one sample (layer norm), one group of channels of one sample (group 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
-from .geometry import check_floating
+from .geometry import check_flag, check_floating
 from .registry import Make, Sample, op
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm"]
@@ -40,13 +41,13 @@ class BatchNorm(Op):
     def backward(ctx: Any, g: Tensor, _mean: Any, _var: Any) -> tuple[Any, ...]:
         x, weight, mean, inv_std = ctx.saved_tensors
         if is_grad_enabled():
-            return BatchNorm._differentiable(ctx, g, x, weight)
+            return BatchNorm.differentiable(ctx, g, x, weight)
         gx, gweight, gbias = run_kernel("batch_norm_backward", g, x, mean, inv_std, weight)
         _, to_weight, to_bias, _ = ctx.needs_input_grad
         return gx, gweight if to_weight else None, gbias if to_bias else None, None
 
     @staticmethod
-    def _differentiable(ctx: Any, g: Tensor, x: Tensor, weight: Tensor | None) -> tuple[Any, ...]:
+    def differentiable(ctx: Any, g: Tensor, x: Tensor, weight: Tensor | None) -> tuple[Any, ...]:
         """The same gradient made of operations, with the moments as functions of x."""
         centred = x - x.mean(_OVER, keepdim=True)
         inv_std = ((centred * centred).mean(_OVER, keepdim=True) + ctx.eps).rsqrt()
@@ -55,7 +56,7 @@ class BatchNorm(Op):
         gx = inner * inv_std
         if weight is not None:
             gx = gx * weight.reshape(1, -1, 1, 1)
-        _, to_weight, to_bias, _ = ctx.needs_input_grad
+        to_weight, to_bias = ctx.needs_input_grad[1:3]
         return gx, (g * xhat).sum(_OVER) if to_weight else None, g.sum(_OVER) if to_bias else None, None
 
 
@@ -134,14 +135,10 @@ def batch_norm(
         tensor([[-1.0000, -1.0000],
                 [ 1.0000,  1.0000]])
     """
-    check_floating("batch_norm", input=input)
+    check_flag("batch_norm", "training", training)
+    check_batch_norm("batch_norm", input, running_mean, running_var, weight, bias, eps)
     shape = input.array.shape
-    if len(shape) not in (2, 3, 4):
-        raise ValueError(f"batch_norm: input must be (N, C), (N, C, L) or (N, C, H, W), got shape {shape}")
-    for name, t in {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}.items():
-        if t is not None and t.array.shape != (shape[1],):
-            raise ValueError(f"batch_norm: {name} has shape {t.array.shape}, input {shape} wants ({shape[1]},)")
-    x = input if len(shape) == 4 else input.reshape(*shape, *(1,) * (4 - len(shape)))
+    x = input if len(shape) == 4 else input.reshape(*shape[:2], math.prod(shape[2:]), 1)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var must be given when training=False")
@@ -149,20 +146,57 @@ def batch_norm(
         y = FrozenBatchNorm.apply(x, weight, bias, running_mean.detach(), inv_std)
     else:
         count = x.array.size // shape[1] if shape[1] else 0
-        if count <= 1:
+        if count == 0:  # nothing to normalise, and no statistics
+            zeros = input.new_zeros(shape[1])
+            return FrozenBatchNorm.apply(x, weight, bias, zeros, zeros).reshape(shape)
+        if count == 1:
             raise ValueError(
                 f"batch_norm: expected more than 1 value per channel when training, got input of shape {shape}"
             )
         y, mean, var = BatchNorm.apply(x, weight, bias, eps)
-        _move(running_mean, mean, momentum)
-        _move(running_var, var * (count / (count - 1)), momentum)
+        move_statistics(running_mean, running_var, mean, var, count, momentum)
     return y if len(shape) == 4 else y.reshape(shape)
+
+
+def check_batch_norm(
+    name: str,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+) -> None:
+    """Raise if what `batch_norm` and its like were given does not fit together."""
+    check_floating(name, input=input)
+    shape = input.array.shape
+    if len(shape) < 2:
+        raise ValueError(f"{name}: input must be (N, C), (N, C, L) or (N, C, H, W), got shape {shape}")
+    if eps < 0:
+        raise ValueError(f"{name}: eps must not be negative, got {eps}")
+    for what, t in {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}.items():
+        if t is None:
+            continue
+        if t.array.shape != (shape[1],):
+            raise ValueError(f"{name}: {what} has shape {t.array.shape}, input {shape} wants ({shape[1]},)")
+        if t.array.dtype.kind not in "fc":
+            raise TypeError(f"{name}: {what} must be floating, got {t.dtype!r}")
+
+
+def move_statistics(
+    running_mean: Tensor | None, running_var: Tensor | None, mean: Tensor, var: Tensor, count: int, momentum: float
+) -> None:
+    """Move the running statistics to a batch's, of `count` values a channel; there the variance is unbiased."""
+    _move(running_mean, mean, momentum)
+    _move(running_var, var * (count / (count - 1)), momentum)
 
 
 def _move(running: Tensor | None, batch: Tensor, momentum: float) -> None:
     """running = (1 - momentum) * running + momentum * batch, in place."""
     if running is not None:
-        moved = running.array * (1 - momentum) + batch.array * momentum
+        moved = running.backend.quietly(
+            lambda old, new: old * (1 - momentum) + new * momentum, running.array, batch.array
+        )
         running.array[...] = moved if running.array.dtype.kind == "c" else moved.real
         running._version[0] += 1
 
@@ -174,6 +208,8 @@ class Standardize(Op):
     def forward(ctx: Any, x: Any, axes: tuple[int, ...], eps: float) -> Any:
         ctx.save_for_backward(x)
         ctx.axes, ctx.eps = axes, eps
+        if x.size == 0:
+            return x.copy(order="K")
         wide = "complex128" if x.dtype.kind == "c" else "float64"
         centred = x - x.mean(axis=axes, keepdims=True, dtype=wide).astype(x.dtype)
         var = (centred * centred).mean(axis=axes, keepdims=True, dtype=wide)
@@ -264,7 +300,7 @@ def group_norm(
         the shape of input.
 
     Raises:
-        ValueError: if num_groups does not divide C, or a shape does not fit.
+        ValueError: if num_groups does not divide C, all that there is is one value, or a shape does not fit.
 
     Example:
         >>> import tinycnn
@@ -278,6 +314,8 @@ def group_norm(
         raise ValueError(f"group_norm: input must be (N, C, ...), got shape {shape}")
     if num_groups < 1 or shape[1] % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide the {shape[1]} channels of {shape}")
+    if input.array.size == num_groups:
+        raise ValueError(f"group_norm: expected more than 1 value in a group, got num_groups={num_groups} and {shape}")
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and t.array.shape != (shape[1],):
             raise ValueError(f"group_norm: {name} has shape {t.array.shape}, input {shape} wants ({shape[1]},)")
@@ -310,15 +348,16 @@ def instance_norm(
     Args:
         input: (N, C, ...), more than one value a channel.
         weight, bias: (C,) or None.
-        running_mean, running_var, use_input_stats, momentum: moving statistics are not supported.
+        running_mean, running_var: (C,), moved toward the mean of all samples' statistics, or None.
+        use_input_stats: whether to normalise by the input's own statistics (else by the running ones).
+        momentum: how far they move.
         eps: keeps the root away from zero.
 
     Returns:
         the shape of input.
 
     Raises:
-        NotImplementedError: if moving statistics are asked for.
-        ValueError: if a channel has only one value, or a shape does not fit.
+        ValueError: if a channel has only one value, or a shape does not fit, or running statistics are missing.
 
     Example:
         >>> import tinycnn
@@ -326,14 +365,21 @@ def instance_norm(
         tensor([[[-1.0000,  1.0000],
                  [-1.0000,  1.0000]]])
     """
-    if running_mean is not None or running_var is not None or not use_input_stats:
-        raise NotImplementedError(
-            "instance_norm: running_mean, running_var and use_input_stats=False are not supported"
-        )
     shape = input.array.shape
-    if len(shape) < 3 or input.array.size <= shape[0] * shape[1]:
+    if len(shape) < 3 or (use_input_stats and math.prod(shape[2:]) <= 1):
         raise ValueError(f"instance_norm: expected (N, C, ...) with more than 1 value a channel, got shape {shape}")
-    return group_norm(input, shape[1], weight, bias, eps)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("instance_norm: give both running_mean and running_var, or neither")
+    if running_mean is None and use_input_stats:
+        return group_norm(input, shape[1], weight, bias, eps)
+    samples, channels = shape[:2]  # a batch of one sample, whose channels are those of all samples
+    each = [None if t is None else t.repeat(samples) for t in (running_mean, running_var, weight, bias)]
+    flat = input.reshape(1, samples * channels, *shape[2:])
+    y = batch_norm(flat, each[0], each[1], each[2], each[3], use_input_stats, momentum, eps)
+    for running, moved in zip((running_mean, running_var), each[:2], strict=True):
+        if running is not None and moved is not None and use_input_stats and samples:
+            running.data.copy_(moved.reshape(samples, channels).mean(0))
+    return y.reshape(shape)
 
 
 @op(
@@ -377,8 +423,8 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     channels = input.array.shape[1]
     square = input * input
     total = square
-    for offset in range(-(size // 2), (size - 1) // 2 + 1):
-        if offset and abs(offset) < channels:
+    for offset in range(-min(size // 2, channels - 1), min((size - 1) // 2, channels - 1) + 1):
+        if offset:
             total = total + _shifted(square, offset)
     return input / (k + alpha / size * total) ** beta
 

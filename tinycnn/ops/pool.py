@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor, wrap
-from .geometry import Pair, as_batch, check_floating, pair, pool_size
+from .arithmetic import where
+from .geometry import Pair, as_batch, check_flag, check_floating, pair, pool_size
+from .indexing import Pick
 from .registry import Make, Sample, op
 
 __all__ = ["adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d", "max_unpool2d"]
@@ -113,6 +115,14 @@ def _window(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: An
     return kernel, steps, pair(name, "padding", padding, 0), pair(name, "dilation", dilation, 1)
 
 
+def _reaching(kernel: Pair, size: Pair, padding: Pair, dilation: Pair) -> Pair:
+    """The kernel without the taps that lie beyond the padded image wherever a window of ceil_mode begins."""
+    rows, columns = (
+        min(k, (n + 2 * p - 1) // d + 1) for k, n, p, d in zip(kernel, size, padding, dilation, strict=True)
+    )
+    return rows, columns
+
+
 def _max_samples(make: Make) -> list[Sample]:
     return [
         make.sample(make.apart(2, 2, 4, 4), 2),
@@ -160,8 +170,11 @@ def max_pool2d(
     check_floating("max_pool2d", input=input)
     x, single = as_batch("max_pool2d", input)
     window = _window("max_pool2d", kernel_size, stride, padding, dilation)
-    out_size = pool_size("max_pool2d", x.array.shape[2:], *window, ceil_mode)
-    return _result(MaxPool2d.apply(x, *window, out_size), single, return_indices)
+    size = x.array.shape[2:]
+    out_size = pool_size("max_pool2d", size, *window, ceil_mode)
+    kernel, steps, pads, gaps = window
+    places = MaxPool2d.apply(x, _reaching(kernel, size, pads, gaps), steps, pads, gaps, out_size)
+    return _result(places, single, return_indices)
 
 
 def _result(values_and_places: tuple[Tensor, Tensor], single: bool, return_indices: bool) -> Any:
@@ -262,6 +275,7 @@ def avg_pool2d(
     x, single = as_batch("avg_pool2d", input)
     kernel, steps, pads, gaps = _window("avg_pool2d", kernel_size, stride, padding)
     size = x.array.shape[2:]
+    check_flag("avg_pool2d", "count_include_pad", count_include_pad)
     out_size = pool_size("avg_pool2d", size, kernel, steps, pads, gaps, ceil_mode)
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
@@ -272,7 +286,7 @@ def avg_pool2d(
         divisor = x.backend.full(out_size, counts[0][0], kind)  # nothing to copy to a GPU
     else:
         divisor = x.backend.asarray(counts, dtype=kind)
-    y = AvgPool2d.apply(x, kernel, steps, pads, wrap(divisor, x.backend))
+    y = AvgPool2d.apply(x, _reaching(kernel, size, pads, gaps), steps, pads, wrap(divisor, x.backend))
     return y.squeeze(0) if single else y
 
 
@@ -300,8 +314,8 @@ def _counted(windows: int, size: int, kernel: int, stride: int, pad: int, includ
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The mean of each of P x Q windows: window p spans the rows floor(p * H / P) to ceil((p + 1) * H / P) - 1.
 
-    The map is linear and separable: y = A x B^T for each channel, where row p of A holds 1 / length over window p. With
-    one window it is global average pooling (Lin, Chen, Yan, "Network In Network", 2013, section 3.2).
+    Rows and columns can be averaged one after the other. With one window it is global average pooling (Lin, Chen, Yan,
+    "Network In Network", 2013, section 3.2).
 
     Args:
         input: (N, C, H, W) or (C, H, W).
@@ -325,18 +339,25 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     if all(n % p == 0 for n, p in zip(size, out_size, strict=True)):
         y = avg_pool2d(x, tuple(n // p for n, p in zip(size, out_size, strict=True)))
     else:
-        rows, columns = (_mean_matrix(x, n, p) for n, p in zip(size, out_size, strict=True))
-        y = rows @ x @ columns.T
+        x.backend.empty((*x.array.shape[:2], *out_size), x.array.dtype)  # raises at once if that is too large
+        y = _means(_means(x, 2, out_size[0]), 3, out_size[1])
     return y.squeeze(0) if single else y
 
 
-def _mean_matrix(like: Tensor, size: int, windows: int) -> Tensor:
-    """(windows, size): row p averages over window p."""
-    rows = []
-    for p in range(windows):
-        start, end = p * size // windows, -(-(p + 1) * size // windows)
-        rows.append([1 / (end - start) if start <= i < end else 0.0 for i in range(size)])
-    return wrap(like.backend.asarray(rows, dtype=like.array.dtype), like.backend)
+def _means(x: Tensor, axis: int, windows: int) -> Tensor:
+    """The means of so many windows that divide an axis. Each takes its own pixels alone: as a product with a matrix, an
+    infinite pixel would meet the zeros of all other windows."""
+    backend, shape = x.backend, x.array.shape
+    size = shape[axis]
+    start = backend.arange(windows) * size // windows
+    length = -(-(backend.arange(windows) + 1) * size // windows) - start
+    longest = min(size, -(-size // windows) + 1)
+    places = backend.minimum(start[:, None] + backend.arange(longest), size - 1)
+    taken = Pick.apply(x, (*(slice(None),) * axis, places), False)
+    behind = (1,) * (len(shape) - axis - 1)
+    inside = (backend.arange(longest) < length[:, None]).reshape(windows, longest, *behind)
+    total = where(wrap(inside, backend), taken, 0.0).sum(axis + 1)
+    return total / wrap(length.reshape(windows, *behind).astype(x.array.real.dtype), backend)
 
 
 @op(
@@ -378,15 +399,22 @@ def max_unpool2d(
                   [0., 3.]]]])
     """
     check_floating("max_unpool2d", input=input)
+    if isinstance(indices, Tensor) and indices.array.dtype.kind not in "iu":
+        raise TypeError(f"max_unpool2d: indices must hold integers, got {indices.dtype!r}")
     x, single = as_batch("max_unpool2d", input)
     index, _ = as_batch("max_unpool2d", indices)
     if index.array.shape != x.array.shape:
         raise ValueError(f"max_unpool2d: input is {input.array.shape} but indices are {indices.array.shape}")
     kernel, steps, pads, _ = _window("max_unpool2d", kernel_size, stride, padding)
-    if output_size is None:
-        size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.array.shape[2:], steps, pads, kernel, strict=True))
-    else:
+    size = usual = tuple(
+        (n - 1) * s - 2 * p + k for n, s, p, k in zip(x.array.shape[2:], steps, pads, kernel, strict=True)
+    )
+    if output_size is not None:
         size = tuple(output_size)[-2:]
+        if len(size) != 2 or any(abs(n - m) >= s for n, m, s in zip(size, usual, steps, strict=True)):
+            raise ValueError(
+                f"max_unpool2d: output_size must be within a stride {steps} of {usual}, got {tuple(output_size)}"
+            )
     if index.array.size and not (0 <= int(index.array.min()) and int(index.array.max()) < size[0] * size[1]):
         raise IndexError(f"max_unpool2d: an index lies outside the output of {size[0]} x {size[1]} pixels")
     y = ScatterPlane.apply(x, index, size)

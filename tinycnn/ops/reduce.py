@@ -21,7 +21,7 @@ from ..backend.dtypes import (
 )
 from .arithmetic import maximum, minimum, where
 from .broadcast import WIDER, Expand, add_up, cast
-from .elementwise import abs as absolute, expect_tensor, floating, sqrt
+from .elementwise import abs as absolute, expect_tensor, floating, isnan, sign, sqrt
 from .registry import Make, Sample, op
 
 __all__ = [
@@ -152,7 +152,7 @@ class Var(Op):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         (x,) = ctx.saved_tensors
-        factor = 2 / ctx.degrees if ctx.degrees else math.nan
+        factor = 2 / ctx.degrees if ctx.degrees else math.inf
         apart = x - Mean.apply(x, ctx.axes, True)
         return with_ones(g * factor, x.array.shape, ctx.axes) * apart, None, None, None
 
@@ -725,18 +725,19 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 def norm(
     input: Tensor, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Tensor:
-    """The p-norm of the elements, sum(|x|^p)^(1/p); its gradient where all are 0 is taken as 0.
+    """The p-norm of the elements, sum(|x|^p)^(1/p); its gradient where all are 0 is taken as 0, for p < 1 at each 0.
 
     Args:
         input: any shape.
         p: "fro" or 2 for the Euclidean norm, math.inf for the greatest |x|, -math.inf for the least, 0 for how many
-            are not 0.
+            are not 0 (NaN is not).
         dim: which dimensions to go over, a number or a tuple; None means all.
         keepdim: whether they stay, with size 1.
         dtype: cast input to this first.
 
     Raises:
         IndexError: if there is no such dimension.
+        NotImplementedError: if p is "nuc", the nuclear norm.
         RuntimeError: if input holds integers.
         ValueError: if p is another word.
 
@@ -747,6 +748,8 @@ def norm(
     """
     x = _as_kind("norm", input, dtype)
     _check_floating("norm", x)
+    if isinstance(p, str) and p == "nuc":
+        raise NotImplementedError("norm: the nuclear norm, p='nuc', is not supported; p must be a number or 'fro'")
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
     degree = 2.0 if p is None or isinstance(p, str) else float(p)
@@ -757,10 +760,18 @@ def norm(
     if math.isinf(degree):
         return _extreme("norm", "max" if degree > 0 else "min", size, axes, keepdim)
     if degree == 0:
-        return Sum.apply(cast(x != 0, x.dtype), axes, keepdim)
+        return Sum.apply(where(isnan(size), 1.0, sign(size)), axes, keepdim)
     if degree == 1:
         return Sum.apply(size, axes, keepdim)
-    return _root(Sum.apply(size**degree, axes, keepdim), degree)
+    powers = _power_of_size(size, degree) if degree < 1 else size**degree
+    total = Sum.apply(powers, axes, keepdim)
+    return _root(total, degree) if degree > 0 else total ** (1 / degree)
+
+
+def _power_of_size(size: Tensor, degree: float) -> Tensor:
+    """|x|^degree for a degree below 1. The slope, infinite at 0, is taken as 1: that of |x| is 0 there."""
+    is_zero = size == 0
+    return where(is_zero, size if degree > 0 else size + math.inf, where(is_zero, 1.0, size) ** degree)
 
 
 def _truth(make: Make) -> list[Sample]:
@@ -774,7 +785,8 @@ def _truth(make: Make) -> list[Sample]:
 def _holds(name: str, input: Tensor, dim: Any, keepdim: bool) -> Tensor:
     ndim = expect_tensor(name, input).array.ndim
     axes = () if dim == () else axes_of(name, dim, ndim)
-    return Holds.apply(input, axes, keepdim, name)
+    out = Holds.apply(input, axes, keepdim, name)
+    return cast(out, input.dtype) if input.array.dtype.name == "uint8" else out  # as in PyTorch, once its boolean
 
 
 @op(_truth, differentiable=False)

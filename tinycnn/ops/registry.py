@@ -9,15 +9,15 @@ An operation is a plain function with `@op(...)` on top, in the file of its fami
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, TypeVar
 
 from ..autograd import Tensor, wrap
 from ..backend import get_backend
 from ..backend.base import RandomSource
+from .keywords import with_pytorch_keywords
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -106,7 +106,7 @@ def op(
     samples: Callable[[Make], Iterable[Sample]],
     *,
     method: bool | str | tuple[str, ...] = True,
-    analytic: bool = False,
+    analytic: bool | None = None,
     linear: bool = False,
     differentiable: bool = True,
     twice: bool = True,
@@ -117,44 +117,22 @@ def op(
     Args:
         samples: gives sample inputs; see `Make`.
         method: the Tensor methods it becomes: True for one of its own name, names, or False.
-        analytic, linear, differentiable, twice, random: see `OpInfo`.
+        analytic: see `OpInfo`; unless given, whether it is linear.
+        linear, differentiable, twice, random: see `OpInfo`.
     """
 
     def register(function: _F) -> _F:
-        function = _with_numpy_names(function)
         name = function.__name__
         if name in _ops:
             raise ValueError(f"an operation called {name!r} is registered already")
-        _ops[name] = OpInfo(name, function, samples, analytic or linear, linear, differentiable, twice, random)
+        complex_too = linear if analytic is None else analytic
+        _ops[name] = OpInfo(name, function, samples, complex_too, linear, differentiable, twice, random)
         names = (name,) if method is True else (method,) if isinstance(method, str) else method or ()
         for method_name in names:
             add_method(method_name, function)
         return function
 
     return register
-
-
-_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
-
-
-def _with_numpy_names(function: _F) -> _F:
-    """function, taking `axis` for `dim` and `keepdims` for `keepdim` if it has these, as PyTorch does."""
-    parameters = inspect.signature(function).parameters
-    names = {numpy: name for numpy, name in _NUMPY_NAMES.items() if name in parameters}
-    if not names:
-        return function
-
-    @functools.wraps(function)
-    def translated(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            for numpy, name in names.items():
-                if numpy in kwargs:
-                    if name in kwargs:
-                        raise TypeError(f"{function.__name__}: {numpy} and {name} are the same argument, give one")
-                    kwargs[name] = kwargs.pop(numpy)
-        return function(*args, **kwargs)
-
-    return translated  # type: ignore[return-value]
 
 
 def add_method(name: str, function: Callable[..., Any]) -> None:
@@ -167,7 +145,8 @@ def add_method(name: str, function: Callable[..., Any]) -> None:
 def attach_methods() -> None:
     """Give Tensor its methods and operators; `ops/__init__` calls this once."""
     for name, function in _methods.items():
-        setattr(Tensor, name, function)
+        plain = isinstance(function, FunctionType)  # T and mT are properties
+        setattr(Tensor, name, with_pytorch_keywords(function, name=name, method=True) if plain else function)
 
 
 def method_names() -> frozenset[str]:

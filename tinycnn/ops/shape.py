@@ -12,8 +12,10 @@ from functools import reduce
 from typing import Any
 
 from ..autograd import Op, Tensor
+from ..backend.dtypes import dtype
 from ..backend.layout import contiguous_format, copy_as, lies_as, memory_format, preserve_format
 from .indexing import dim_of
+from .keywords import refuse
 from .registry import add_method, op
 
 __all__ = [
@@ -128,12 +130,13 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     return Reshape.apply(input, _complete("reshape", sizes_of(shape), x.shape, x.size))
 
 
-def view(input: Tensor, *shape: Any) -> Tensor:
+def view(input: Tensor, *size: Any) -> Tensor:
     """The elements in another shape, in the same memory; see `reshape`, which copies where that is impossible.
 
     Raises:
         ValueError: if the number of elements does not fit.
         RuntimeError: if the strides do not allow it.
+        NotImplementedError: for view(dtype), which reads the memory as another dtype.
 
     Example:
         >>> import tinycnn
@@ -143,8 +146,10 @@ def view(input: Tensor, *shape: Any) -> Tensor:
         tensor([[5., 0., 0.],
                 [0., 0., 0.]])
     """
+    if size and isinstance(size[0], dtype):
+        refuse("view", "dtype")
     x = input.array
-    sizes = _complete("view", sizes_of(shape), x.shape, x.size)
+    sizes = _complete("view", sizes_of(size), x.shape, x.size)
     if x.size and not input.backend.may_share_memory(x.reshape(sizes), x):
         raise RuntimeError(
             f"view: shape {sizes} is impossible without a copy for a tensor of shape {x.shape} and strides "
@@ -361,6 +366,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     )
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
         raise ValueError(f"movedim: source {source} and destination {destination} must be as many, each once")
+    if ndim == 0:
+        return Permute.apply(input, ())
     order = [d for d in range(ndim) if d not in sources]
     for target, d in sorted(zip(targets, sources, strict=True)):
         order.insert(target, d)

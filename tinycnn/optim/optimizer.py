@@ -55,6 +55,8 @@ class Optimizer:
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError(f"{self.name}: params must be several tensors or dicts, got one Tensor; wrap it in []")
+        if not isinstance(params, Iterable):
+            raise TypeError(f"{self.name}: params must be several tensors or dicts, got {params!r}")
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
@@ -76,7 +78,7 @@ class Optimizer:
         """Raise a ValueError if an option of a group is out of range."""
         for option in self.non_negative:
             value = group[option]
-            if value is None or isinstance(value, str) or not value >= 0:
+            if not hasattr(value, "__float__") or not value >= 0:
                 raise ValueError(f"{self.name}: {option} must be 0 or more, got {value!r}")
 
     def update(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:

@@ -1,0 +1,155 @@
+"""Kernels of the second kind: one job each, on numbers alone, compiled in a fraction of the time.
+
+A `kernel` of `_jit.py` takes arrays and holds its own loop over jobs; Numba compiles it for every combination of
+types, and twice. What the fast convolutions do between their vector instructions is arithmetic on addresses, so they
+are written as functions of one job, and of a list of integers that is the same for all jobs:
+
+    class Copy(NamedTuple):
+        source: int
+        target: int
+        size: int
+
+    @jobs
+    def copy_rows(job, thread, at):
+        c = fields(at, Copy)
+        copy(c.target + job * c.size, c.source + job * c.size, c.size)
+
+    copy_rows(10, Copy(address(x), address(y), 64))
+
+Such a function is compiled once; the loop over jobs, with threads and without, is one kernel for all of them
+(`_run`). `thread` counts from 0 below the number of threads: a job may use that part of some memory as its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numba
+import numba.core.event
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.ccallback import CFunc
+from numba.extending import intrinsic
+
+from ._jit import OPTIONS, Array, functions, kernel, prange
+from ._simd import call
+
+_SIGNATURE = (types.int64, types.int64, types.int64), types.void
+_WORK = 1 << 62  # of unknown amount, but never too little for threads
+_INT, _BYTE, _FLOAT = ir.IntType(64), ir.IntType(8), ir.FloatType()
+
+
+@kernel
+def _run(function: int, fields: Array, count: int) -> None:
+    for job in prange(count):
+        call(function, (job, numba.get_thread_id(), fields.ctypes.data))
+
+
+class _Function(CFunc):
+    """Says when it is compiled, as Numba's other functions do."""
+
+    py_func: FunctionType
+
+    def _compile_uncached(self) -> Any:
+        self.py_func = self._pyfunc  # type: ignore[attr-defined]
+        with numba.core.event.trigger_event("numba:compile", data={"dispatcher": self}):
+            return super()._compile_uncached()  # type: ignore[misc]
+
+
+class Jobs:
+    """A function of one job, compiled when it is first needed: `f(count, fields)` runs jobs 0 ... count - 1."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self.__doc__ = function.__doc__
+        self.compiled: _Function | None = None
+        self._function = function
+        functions.add(function)
+
+    def __call__(self, count: int, fields: NamedTuple) -> None:
+        if self.compiled is None:
+            compiled = _Function(self._function, _SIGNATURE, locals={}, options=_FUNCTION_OPTIONS)
+            compiled.enable_caching()
+            compiled.compile()
+            self.compiled = compiled
+        _run(_WORK, self.compiled.address, np.array(fields, np.int64), count)
+
+
+_FUNCTION_OPTIONS = {name: OPTIONS[name] for name in ("error_model", "fastmath", "nogil")}
+
+
+def jobs(function: Callable[[int, int, int], None]) -> Jobs:
+    """Make a function (job, thread, address of the fields) a kernel; see Jobs for how it is then called."""
+    assert isinstance(function, FunctionType)
+    return Jobs(function)
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call. It becomes part of them, so it stands in the same file as they."""
+    return numba.njit(**OPTIONS)(function)
+
+
+def address(x: Array) -> int:
+    """Where the numbers of an array begin."""
+    return int(x.__array_interface__["data"][0])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fields(context: Any, at: Any, kind: Any) -> Any:
+    """fields(address, Kind): the integers at an address as a NamedTuple of this kind."""
+    cls = kind.instance_class
+    result = types.NamedUniTuple(types.int64, len(cls._fields), cls)  # type: ignore[attr-defined]
+
+    def write(target: Any, builder: Any, _: Any, values: Any) -> Any:
+        array = builder.inttoptr(values[0], ir.ArrayType(_INT, len(cls._fields)).as_pointer())
+        return target.make_tuple(builder, result, cgutils.unpack_tuple(builder, builder.load(array)))
+
+    return result(at, kind), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def copy(context: Any, target: Any, source: Any, size: Any) -> Any:
+    """Copy `size` bytes from one address to another."""
+
+    def write(target: Any, builder: Any, _: Any, values: Any) -> Any:
+        to, at, size = values
+        pointers = [builder.inttoptr(value, _BYTE.as_pointer()) for value in (to, at)]
+        cgutils.raw_memcpy(builder, *pointers, size, 1)
+        return target.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def clear(context: Any, at: Any, size: Any) -> Any:
+    """Write `size` bytes of zeros to an address."""
+
+    def write(target: Any, builder: Any, _: Any, values: Any) -> Any:
+        cgutils.memset(builder, builder.inttoptr(values[0], _BYTE.as_pointer()), values[1], 0)
+        return target.get_dummy_value()
+
+    return types.void(types.int64, types.int64), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def move(context: Any, target: Any, source: Any) -> Any:
+    """Copy one float from an address to another."""
+
+    def write(target: Any, builder: Any, _: Any, values: Any) -> Any:
+        to, at = (builder.inttoptr(value, _FLOAT.as_pointer()) for value in values)
+        builder.store(builder.load(at), to)
+        return target.get_dummy_value()
+
+    return types.void(types.int64, types.int64), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def number(context: Any, at: Any) -> Any:
+    """The integer at an address."""
+
+    def write(target: Any, builder: Any, _: Any, values: Any) -> Any:
+        return builder.load(builder.inttoptr(values[0], _INT.as_pointer()))
+
+    return types.int64(types.int64), write

@@ -1,0 +1,220 @@
+"""The gradient of the weights of a convolution at stride 1, by Winograd's method.
+
+Read backwards, Y = A^T [(G W G^T) * (B^T X B)] A says (all of it is linear in W)
+
+    dW = G^T [ sum over tiles of  (B^T X B) * (A dY A^T) ] G
+
+For each of the (m + r - 1)^2 places the sum over tiles is a matrix product of input channels x tiles x output channels.
+Patches of x and of the gradient are transformed for as many tiles at a time as the cache holds; then each job adds up
+a block of input channels x output channels, at all places if there are enough blocks, at one place otherwise.
+
+    V (place, tile, channel)    D (place, panel, tile, 2 lanes)    S (block, place, panel, channel, 2 lanes), the sums
+
+The transforms and the words are those of `winograd.py`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from . import _transforms as transforms
+from ._jit import Array
+from ._jobs import address, fields, helper, jobs
+from ._simd import FLOAT_BYTES, Chip, call
+from ._tile import tile
+from .layout import Pair, pieces
+from .winograd import GAP, Image, best, share, transform_patches
+
+_LEAST_BYTES, _MOST_BYTES = 3 << 19, 6 << 20  # of transformed patches at a time; as many as there are sums is best
+_BLOCK = 64  # channels of a block of sums
+_TILES = 8  # of a job that transforms patches
+
+
+class _Sums(NamedTuple):
+    lanes: int
+    places: int
+    kernel: int  # height and width
+    size: int  # and when it is transformed
+    first: int  # tile of this chunk
+    tiles: int  # of this chunk
+    image_jobs: int
+    v: int
+    v_place: int
+    v_tile: int
+    d: int
+    d_place: int
+    d_panel: int
+    channels: int  # multiples of the lanes
+    out_channels: int
+    block: int  # input channels of a block
+    panels: int  # of a block
+    out_blocks: int
+    group: int  # rows of the micro-kernel
+    at_once: int  # whether a job does all places, and the gradient too
+    again: int  # whether the sums go on from an earlier chunk
+    sums: int
+    sums_step: int  # from block to block, or thread to thread
+    s_place: int
+    s_panel: int
+    zeros: int
+    whole: int  # micro-kernels
+    half: int
+    gradient: int  # G^T S G
+    transpose: int
+    work: int
+    work_step: int
+    gw: int  # (K, C, taps)
+
+
+class _Gradient(NamedTuple):
+    x: int  # the addresses of the parts
+    g: int
+    sums: int
+
+
+@jobs
+def _patches(job: int, thread: int, at: int) -> None:
+    """Transforms a few tiles of x, or of the gradient of the output."""
+    parts = fields(at, _Gradient)
+    s = fields(parts.sums, _Sums)
+    is_image = job < s.image_jobs
+    first = (job if is_image else job - s.image_jobs) * _TILES
+    count = min(_TILES, s.tiles - first)
+    if is_image:
+        image = fields(parts.x, Image)
+        transform_patches(image, s.first + first, count, 0, s.channels // s.lanes, s.v + first * s.v_tile)
+    else:
+        image = fields(parts.g, Image)
+        to = s.d + first * 2 * s.lanes * FLOAT_BYTES
+        transform_patches(image, s.first + first, count, 0, s.out_channels // s.lanes, to)
+
+
+@helper
+def _add_up(s: _Sums, row: int, column: int, start: int, end: int, to: int) -> None:
+    """The sums of a block at places start ... end."""
+    vector = s.lanes * FLOAT_BYTES
+    c_first, panel_first = row * s.block, column * s.panels
+    c_count = min(s.block, s.channels - c_first)
+    k_count = min(s.panels * 2 * s.lanes, s.out_channels - panel_first * 2 * s.lanes)
+    for place in range(start, end):
+        for panel in range((k_count + 2 * s.lanes - 1) // (2 * s.lanes)):
+            function = s.whole if (panel * 2 + 1) * s.lanes < k_count else s.half
+            d = s.d + place * s.d_place + (panel_first + panel) * s.d_panel
+            for c in range(0, c_count, s.group):
+                v = s.v + place * s.v_place + (c_first + c) * FLOAT_BYTES
+                sums = to + place * s.s_place + panel * s.s_panel + c * 2 * vector
+                begin, step = (sums, 2 * vector) if s.again else (s.zeros, 0)
+                call(function, (v, s.v_tile, 0, d, begin, step, sums, 2 * vector, s.tiles, 1, 0, 0, 0))
+
+
+@helper
+def _write_gradient(s: _Sums, row: int, column: int, sums: int, work: int) -> None:
+    """G^T S G of a block, to where it belongs in (K, C, taps)."""
+    vector, taps = s.lanes * FLOAT_BYTES, s.kernel**2
+    for k in range(
+        column * s.panels * 2 * s.lanes, min((column + 1) * s.panels * 2 * s.lanes, s.out_channels), s.lanes
+    ):
+        half = k // s.lanes - column * s.panels * 2
+        for c in range(row * s.block, min((row + 1) * s.block, s.channels), s.lanes):
+            source = sums + (half >> 1) * s.s_panel + (half & 1) * vector + (c - row * s.block) * 2 * vector
+            for i in range(s.lanes):
+                to = work + i * taps * vector
+                call(
+                    s.gradient, (source + i * 2 * vector, s.size * s.s_place, s.s_place, to, s.kernel * vector, vector)
+                )
+            for i in range(taps):
+                to = s.gw + ((k * s.channels + c) * taps + i * s.lanes) * FLOAT_BYTES
+                call(s.transpose, (work + i * s.lanes * vector, vector, to, s.channels * taps * FLOAT_BYTES))
+
+
+@jobs
+def _block_of_sums(job: int, thread: int, at: int) -> None:
+    """A block at all places, then the gradient; or a block at one place."""
+    s = fields(fields(at, _Gradient).sums, _Sums)
+    block = job if s.at_once else job // s.places
+    row = block // s.out_blocks
+    column = block - row * s.out_blocks
+    if s.at_once:
+        sums = s.sums + thread * s.sums_step
+        _add_up(s, row, column, 0, s.places, sums)
+        _write_gradient(s, row, column, sums, s.work + thread * s.work_step)
+    else:
+        place = job - block * s.places
+        _add_up(s, row, column, place, place + 1, s.sums + block * s.sums_step)
+
+
+@jobs
+def _gradient_of_block(job: int, thread: int, at: int) -> None:
+    s = fields(fields(at, _Gradient).sums, _Sums)
+    row = job // s.out_blocks
+    _write_gradient(s, row, job - row * s.out_blocks, s.sums + job * s.sums_step, s.work + thread * s.work_step)
+
+
+def weight_grad(chip: Chip, g: Array, x: Array, kernel: int, origin: Pair) -> Array:
+    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, R)."""
+    n, p, q, k = g.shape
+    c = x.shape[3]
+    f = best((p, q), kernel)
+    lanes, vector, places = chip.lanes, chip.lanes * FLOAT_BYTES, f.size**2
+    down, across = -(-p // f.m), -(-q // f.m)
+    total, threads = n * down * across, numba.get_num_threads()
+    channels, out_channels = -(-c // lanes) * lanes, -(-k // lanes) * lanes
+    panels = -(-out_channels // (2 * lanes))
+
+    block = share(channels // lanes, max(1, _BLOCK // lanes)) * lanes
+    block_panels = share(panels, max(1, _BLOCK // (2 * lanes)))
+    rows, columns = -(-channels // block), -(-panels // block_panels)
+    group = share(block, chip.rows)
+    width = channels + chip.rows  # the last group of rows may begin before the last channel and end after it
+    at_a_time = min(_MOST_BYTES, max(_LEAST_BYTES, places * channels * out_channels * FLOAT_BYTES))
+    count = share(total, max(_TILES, at_a_time // (places * (width + out_channels) * FLOAT_BYTES)))
+    at_once = count == total and rows * columns >= 4
+
+    v_tile = -(-width // 16) * 16 * FLOAT_BYTES
+    v_place = count * v_tile + GAP
+    d_panel = count * 2 * vector
+    d_place = panels * d_panel + GAP
+    s_panel = -(-block // group) * group * 2 * vector
+    s_place = block_panels * s_panel + GAP
+    sums_step, work_step = places * s_place, kernel**2 * lanes * vector
+    sizes = (
+        places * v_place,
+        places * d_place,
+        (threads if at_once else rows * columns) * sums_step,
+        threads * work_step,
+    )
+    zeros, v, d, sums, work = pieces(2 * lanes, *(size // FLOAT_BYTES for size in sizes))
+    zeros[:] = 0
+    gw = np.empty((out_channels, channels, kernel**2), g.dtype)
+
+    image = Image(
+        address(x), n, x.shape[1], x.shape[2], c, lanes, f.m, f.size, f.size, down, across, *origin,
+        v_tile, vector, 2 * vector, v_place,
+        *(transforms.input_transform(chip, f, masked) for masked in (False, True)),
+    )  # fmt: skip
+    gradient = Image(
+        address(g), n, p, q, k, lanes, f.m, f.m, f.size, down, across, 0, 0, 2 * vector, vector, d_panel, d_place,
+        *(transforms.gradient_transform(chip, f, masked) for masked in (False, True)),
+    )  # fmt: skip
+    whole, half = (tile(chip, group, vectors, "columns") for vectors in (2, 1))
+    images = [np.array(part, np.int64) for part in (image, gradient)]
+    back, transpose = transforms.weight_gradient_transform(chip, f), transforms.transpose(chip)
+    for first in range(0, total, count):
+        here = min(count, total - first)
+        transform_jobs = -(-here // _TILES)
+        s = _Sums(
+            lanes, places, kernel, f.size, first, here, transform_jobs, address(v), v_place, v_tile, address(d),
+            d_place, d_panel, channels, out_channels, block, block_panels, columns, group, at_once, first > 0,
+            address(sums), sums_step,
+            s_place, s_panel, address(zeros), whole, half, back, transpose, address(work), work_step, address(gw),
+        )  # fmt: skip
+        parts = [*images, np.array(s, np.int64)]
+        addresses = _Gradient(*map(address, parts))
+        _patches(2 * transform_jobs, addresses)
+        _block_of_sums(rows * columns * (1 if at_once else places), addresses)
+    if not at_once:
+        _gradient_of_block(rows * columns, addresses)
+    return gw.reshape(out_channels, channels, kernel, kernel)[:k, :c]

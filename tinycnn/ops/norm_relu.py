@@ -1,0 +1,98 @@
+"""Batch normalisation with the ReLU that nearly always stands behind it, and the shortcut that may be added between.
+
+    y = max(0, (x - mean) / sqrt(var + eps) * weight + bias + shortcut)
+
+Three operations in one, because a CPU spends longer on fetching an image from memory than on any of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
+from .norm import BatchNorm, batch_norm, check_batch_norm, move_statistics
+from .registry import Make, Sample, op
+
+__all__ = ["batch_norm_relu"]
+
+
+class BatchNormReLU(Op):
+    """Training: y, and the moments for the moving statistics. Where y is above zero g passes, to BatchNorm and to the
+    shortcut."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float, shortcut: Any) -> Any:
+        kernels = ctx.backend.kernels
+        mean, var = kernels.channel_moments(x)
+        inv_std = 1 / ctx.backend.sqrt(var + eps)
+        y = kernels.batch_norm_relu(x, mean, inv_std, weight, bias, shortcut)
+        ctx.eps = eps
+        ctx.save_for_backward(x, weight, mean, inv_std, y)
+        ctx.mark_non_differentiable(mean, var)
+        return y, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _mean: Any, _var: Any) -> tuple[Any, ...]:
+        x, weight, mean, inv_std, y = ctx.saved_tensors
+        _, to_weight, to_bias, _, to_shortcut = ctx.needs_input_grad
+        if is_grad_enabled():
+            passed = g * (y > 0)
+            return *BatchNorm.differentiable(ctx, passed, x, weight), passed if to_shortcut else None
+        gx, gweight, gbias, gshortcut = run_kernel(
+            "batch_norm_relu_backward", g, y, x, mean, inv_std, weight, to_shortcut
+        )
+        return gx, gweight if to_weight else None, gbias if to_bias else None, None, gshortcut
+
+
+def _samples(make: Make) -> list[Sample]:
+    # A channel's values lie apart, so that after normalisation none is near ReLU's kink.
+    x, shortcut = make.apart(4, 2, 2, 2), make.apart(4, 2, 2, 2)
+    moments = make(2).detach(), make.positive(2).detach()
+    return [
+        make.sample(make.apart(4, 2, 2, 2), None, None, make.positive(2), None, True),
+        make.sample(x, None, None, make.positive(2), make(2), True, shortcut=shortcut),
+        make.sample(make.apart(3, 2, 2, 2), *moments, make.positive(2), make(2), False),
+    ]
+
+
+@op(_samples, method=False)
+def batch_norm_relu(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    shortcut: Tensor | None = None,
+) -> Tensor:
+    """relu(batch_norm(input, ...) + shortcut): the same numbers, in fewer passes over memory.
+
+    Args:
+        input: (N, C, H, W).
+        running_mean, running_var, weight, bias, training, momentum, eps: as of `batch_norm`.
+        shortcut: (N, C, H, W), or None for none.
+
+    Returns:
+        the shape of input.
+
+    Raises:
+        ValueError: as `batch_norm`; or if shortcut has another shape than input.
+
+    Example:
+        >>> import tinycnn
+        >>> x = tinycnn.tensor([1.0, 3.0]).reshape(2, 1, 1, 1)
+        >>> tinycnn.nn.functional.batch_norm_relu(x, None, None, training=True).flatten()
+        tensor([0.0000, 1.0000])
+    """
+    if shortcut is not None and tuple(shortcut.shape) != tuple(input.shape):
+        raise ValueError(f"batch_norm_relu: shortcut has shape {tuple(shortcut.shape)}, input has {tuple(input.shape)}")
+    fused = training and input.ndim == 4 and input.array.dtype.kind == "f" and input.numel() > input.shape[1]
+    if not fused:
+        y = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        return (y if shortcut is None else y + shortcut).relu()
+    check_batch_norm("batch_norm_relu", input, running_mean, running_var, weight, bias, eps)
+    y, mean, var = BatchNormReLU.apply(input, weight, bias, eps, shortcut)
+    move_statistics(running_mean, running_var, mean, var, input.numel() // input.shape[1], momentum)
+    return y
