@@ -13,6 +13,7 @@ pytest.importorskip("numba", reason="the fast CPU kernels need Numba")
 
 import numba
 
+import tinycnn
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.cpu import (
     _examples,
@@ -138,8 +139,18 @@ def test_strict_winograd(name: str, chip: _simd.Chip) -> None:
 
 
 def test_a_precision_that_there_is_not() -> None:
-    with pytest.raises(ValueError, match="set_precision: expected 'fast' or 'strict', got 'exact'"):
-        cpu.set_precision("exact")
+    for set_precision in (cpu.set_precision, tinycnn.set_precision):
+        with pytest.raises(ValueError, match="set_precision: expected 'fast' or 'strict', got 'exact'"):
+            set_precision("exact")
+
+
+def test_the_public_switch_is_the_kernels_own() -> None:
+    tinycnn.set_precision("strict")
+    try:
+        assert cpu.get_precision() == tinycnn.get_precision() == "strict"
+    finally:
+        tinycnn.set_precision("fast")
+    assert cpu.get_precision() == tinycnn.get_precision() == "fast"
 
 
 DIRECT: dict[str, tuple[Any, ...]] = {

@@ -55,9 +55,11 @@ from .backend import (
     get_default_device as get_default_device,
     get_kernels as get_kernels,
     get_num_threads as get_num_threads,
+    get_precision as get_precision,
     set_backend as set_backend,
     set_default_device as set_default_device,
     set_num_threads as set_num_threads,
+    set_precision as set_precision,
     use_kernels as use_kernels,
 )
 from .backend.dtypes import (

@@ -78,7 +78,21 @@ _BY_NAME = ("size_average", "reduce", "reduction", "ignore_index")
 _MIXED = {"[0.0, 1.0, 0.0": "gradient", "float32": "either", "<0-d": "more"}
 
 TABLE = [
-    Entry("nll_loss", _CLASSES, _WEIGHTS | _HOW | _OLD, differs=_DIFFERS, by_name=_BY_NAME),
+    Entry(
+        "nll_loss",
+        _CLASSES,
+        _WEIGHTS | _HOW | _OLD,
+        alone=[  # a weight of 0 hides no infinite loss; what is ignored does not count, whatever it is
+            {
+                "input": given([[-float("inf"), 1.0, 2.0], [0.5, 1.0, 2.0]]),
+                "target": given([t, 0], "int64"),
+                "weight": given([0.0, 1.0, 2.0], grad=False),
+            }
+            for t in (0, -100)
+        ],
+        differs=_DIFFERS,
+        by_name=_BY_NAME,
+    ),
     Entry(
         "cross_entropy",
         _CLASSES,

@@ -11,12 +11,14 @@ from .registry import (
     get_default_device,
     get_kernels,
     get_num_threads,
+    get_precision,
     on_compile,
     random_seed,
     seed_random_sources,
     set_backend,
     set_default_device,
     set_num_threads,
+    set_precision,
     use_kernels,
 )
 
@@ -33,11 +35,13 @@ __all__ = [
     "get_default_device",
     "get_kernels",
     "get_num_threads",
+    "get_precision",
     "on_compile",
     "random_seed",
     "seed_random_sources",
     "set_backend",
     "set_default_device",
     "set_num_threads",
+    "set_precision",
     "use_kernels",
 ]

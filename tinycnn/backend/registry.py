@@ -239,6 +239,40 @@ def get_num_threads() -> int:
     return cpu.get_num_threads()
 
 
+def set_precision(name: str) -> None:
+    """Choose how the CPU's fast float32 convolutions may round, in this process.
+
+    "fast", the default, takes Winograd's algorithm with tiles of up to 4x4, whose largest error is about 1e-5 of the
+    root mean square of an output; an infinite or NaN pixel can also reach the rest of its tile. "strict" takes tiles
+    of 2x2 or plain sums: 3e-6, as other engines have. Reference kernels and float64 are not concerned.
+
+    Raises:
+        ValueError: if it is neither.
+
+    Example:
+        >>> import tinycnn
+        >>> tinycnn.set_precision("strict")
+        >>> tinycnn.get_precision()
+        'strict'
+        >>> tinycnn.set_precision("fast")
+    """
+    if name not in ("fast", "strict"):
+        raise ValueError(f"set_precision: expected 'fast' or 'strict', got {name!r}")
+    if _cpu.kernels.fast_kernels():
+        from tinycnn.kernels import cpu
+
+        cpu.set_precision(name)
+
+
+def get_precision() -> str:
+    """What `set_precision` has chosen; always "strict" where there are only reference kernels."""
+    if not _cpu.kernels.fast_kernels():
+        return "strict"
+    from tinycnn.kernels import cpu
+
+    return cpu.get_precision()
+
+
 def _read_environment() -> None:
     name = os.environ.get("TINYCNN_KERNELS")
     if name:
@@ -260,11 +294,13 @@ __all__ = [
     "get_default_device",
     "get_kernels",
     "get_num_threads",
+    "get_precision",
     "on_compile",
     "random_seed",
     "seed_random_sources",
     "set_backend",
     "set_default_device",
     "set_num_threads",
+    "set_precision",
     "use_kernels",
 ]
