@@ -252,12 +252,13 @@ def test_gradcheck_of_all_and_of_what_crashes(monkeypatch: pytest.MonkeyPatch) -
 
     few = {name: registry.get_op(name) for name in ("dropout", "cat", "argmax", "sort")}
     monkeypatch.setattr(registry, "_ops", few)
-    registry.op(lambda make: [make.sample(make(3))], method=False)(crashes)
+    registry.op(lambda make: [make.sample(make(3))], method=False, kinks="ties")(crashes)
     result = run("gradcheck", "--all")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines[1:6]] == ["argmax", "cat", "crashes", "dropout", "sort"]
     assert [line.split()[-1] for line in lines[1:6]] == ["gradient", "ok", "WRONG", "ok", "ok"]
+    assert "crashes (kinks: ties), sample 0, slopes:" in result.stdout
     assert "ZeroDivisionError: no luck" in result.stdout
 
 

@@ -101,6 +101,38 @@ def test_has_samples(op: OpInfo) -> None:
         assert all(call.wanted() for call in samples), "a sample without a gradient to check"
 
 
+_MOVES = "moves or adds numbers, so linear in all its tensors together; Richardson's differences are exact there"
+WITHOUT_KINKS = {  # neither analytic nor linear as the registry means it, and smooth all the same
+    "binary_cross_entropy_with_logits": "smooth at every score; Richardson's differences serve",
+    "cat": _MOVES,
+    "chunk": _MOVES,
+    "index_add": _MOVES,
+    "index_put": _MOVES,
+    "meshgrid": _MOVES,
+    "nan_to_num": "the identity where the input is finite",
+    "scatter": _MOVES,
+    "scatter_add": _MOVES,
+    "split": _MOVES,
+    "stack": _MOVES,
+    "unbind": _MOVES,
+}
+
+
+@each(OPS)
+def test_says_where_its_kinks_are(op: OpInfo) -> None:
+    if op.analytic or op.linear or not op.differentiable:
+        assert not op.kinks, f"{op.name} is smooth, or has no slope, and so no kinks"
+        assert op.name not in WITHOUT_KINKS, f"{op.name} needs no reason to have no kinks"
+        return
+    assert bool(op.kinks) != (op.name in WITHOUT_KINKS), (
+        f"{op.name} must either say where its kinks are, or stand in WITHOUT_KINKS with the reason"
+    )
+
+
+def test_only_operations_are_without_kinks() -> None:
+    assert set(WITHOUT_KINKS) <= {op.name for op in OPS}
+
+
 @each(OPS)
 def test_samples_are_the_same_at_each_call(op: OpInfo) -> None:
     for one, two in zip(calls(op, 5), calls(op, 5), strict=True):

@@ -44,7 +44,7 @@ def run(names: list[str], every_op: bool, second: bool, kernels: str | None, see
                 except Exception as error:  # a crash in one check must not hide the others
                     reports.append(GradcheckReport(problems=[f"{type(error).__name__}: {error}"]))
                 if not reports[-1].passed:
-                    wrong.append((f"{task.name}, {what}", str(reports[-1])))
+                    wrong.append((f"{_name_with_kinks(task)}, {what}", str(reports[-1])))
             line, passed = _line(reports, time.perf_counter() - start)
             console.print(
                 f"{task.name:<{width}} {line}",
@@ -64,6 +64,12 @@ def _find(name: str) -> OpInfo | models.ModelInfo:
         return get_op(name)
     except KeyError as error:
         fail(f"gradcheck: {error.args[0]}; networks are {', '.join(models.available())}")
+
+
+def _name_with_kinks(task: OpInfo | models.ModelInfo) -> str:
+    """The name in a failing report's title: a sample near a kink is the first suspect."""
+    kinks = task.kinks if isinstance(task, OpInfo) else ""
+    return f"{task.name} (kinks: {kinks})" if kinks else task.name
 
 
 def _line(reports: list[GradcheckReport], seconds: float) -> tuple[str, bool | str]:

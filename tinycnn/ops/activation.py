@@ -209,7 +209,7 @@ def _anywhere(make: Make) -> list[Sample]:
     return [make.sample(make(2, 3)), make.sample(make()), make.sample(make(0, 3))]
 
 
-@op(_no_kinks)
+@op(_no_kinks, kinks="0")
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0): the rectified linear unit; its gradient at 0 is 0 (Nair, Hinton 2010).
 
@@ -229,6 +229,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 @op(
     lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), negative_slope=0.2)],
     method=False,
+    kinks="0",
 )
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """input where it is positive, else negative_slope * input (Maas, Hannun, Ng 2013).
@@ -340,7 +341,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return x * sigmoid(x)
 
 
-@op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), alpha=0.5)], method=False)
+@op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), alpha=0.5)], method=False, kinks="0")
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """input where it is positive, else alpha * (e^input - 1) (Clevert, Unterthiner, Hochreiter 2016).
 
@@ -355,6 +356,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 @op(
     lambda make: [make.sample(make.apart(2, 3, gap=0.6)), make.sample(make.apart(6), min_val=-0.2, max_val=0.4)],
     method=False,
+    kinks="min_val and max_val",
 )
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """input held between min_val and max_val. Unlike clamp's, its gradient on the bounds is 0.
@@ -372,7 +374,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     return HardTanh.apply(expect_tensor("hardtanh", input), min_val, max_val)
 
 
-@op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(8, gap=1.1))], method=False)
+@op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(8, gap=1.1))], method=False, kinks="0 and 6")
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(input, 0), 6); its gradient at 0 and at 6 is 0 (Krizhevsky 2010).
 

@@ -294,7 +294,12 @@ def _quotients(make: Make) -> list[Sample]:
     return [*_positive_pairs(make), *modes]
 
 
-@op(_quotients, analytic=False, method=("div", "divide", "true_divide", "__truediv__"))
+@op(
+    _quotients,
+    analytic=False,
+    method=("div", "divide", "true_divide", "__truediv__"),
+    kinks="whole quotients, with a rounding_mode",
+)
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """input / other, with broadcasting; integers give floating numbers.
 
@@ -364,7 +369,7 @@ def _ordered_pairs(make: Make) -> list[Sample]:
     return [make.sample(a, b), make.sample(make.apart(2, 3), make.apart(3, gap=0.033))]
 
 
-@op(_ordered_pairs)
+@op(_ordered_pairs, kinks="ties")
 def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The greater of input and other, element by element; NaN if either is.
 
@@ -376,7 +381,7 @@ def maximum(input: Tensor, other: Tensor) -> Tensor:
     return Extremum.apply(*_two_tensors("maximum", input, other), "maximum")
 
 
-@op(_ordered_pairs)
+@op(_ordered_pairs, kinks="ties")
 def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of input and other, element by element; NaN if either is.
 
@@ -453,6 +458,7 @@ class DivideWhole(Op):
         make.sample(make.positive(3, low=1.1, high=1.4), make.positive(3, low=0.45, high=0.5)),
     ],
     method=("remainder", "__mod__"),
+    kinks="whole quotients",
 )
 def remainder(input: Any, other: Any) -> Tensor:
     """input - floor(input / other) * other: the remainder, with the sign of other.
@@ -527,6 +533,7 @@ def _where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
         make.sample(make.apart(3), min=make.positive(3, low=-0.04, high=-0.03)),
     ],
     method=("clamp", "clip"),
+    kinks="min and max",
 )
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """input held between min and max (numbers or tensors); the gradient is 1 inside and on the bounds, else 0.

@@ -545,6 +545,7 @@ def reciprocal(input: Tensor) -> Tensor:
 @op(
     lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart())],
     method=("abs", "absolute", "__abs__"),
+    kinks="0",
 )
 def abs(input: Tensor) -> Tensor:
     """The absolute value; its gradient at 0 is 0.
@@ -557,7 +558,7 @@ def abs(input: Tensor) -> Tensor:
     return Abs.apply(expect_tensor("abs", input))
 
 
-@op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart())])
+@op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart())], kinks="0")
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1 as input is below, at or above 0 (or NaN: 0); its gradient is 0.
 
@@ -649,6 +650,7 @@ def atan(input: Tensor) -> Tensor:
         make.sample(make.positive(2, 1), make(3)),
     ],
     method=("atan2", "arctan2"),
+    kinks="input 0 where other is not positive",
 )
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle in (-pi, pi] of the point with abscissa other and ordinate input, with broadcasting.
@@ -710,7 +712,7 @@ def _to_whole(name: str, input: Tensor, function: str) -> Tensor:
     return Step.apply(input, "copy" if is_whole else function)
 
 
-@op(_off_the_jumps)
+@op(_off_the_jumps, kinks="whole numbers")
 def floor(input: Tensor) -> Tensor:
     """The greatest whole number that is not above input; its gradient is 0.
 
@@ -722,7 +724,7 @@ def floor(input: Tensor) -> Tensor:
     return _to_whole("floor", input, "floor")
 
 
-@op(_off_the_jumps)
+@op(_off_the_jumps, kinks="whole numbers")
 def ceil(input: Tensor) -> Tensor:
     """The smallest whole number that is not below input; its gradient is 0.
 
@@ -734,7 +736,7 @@ def ceil(input: Tensor) -> Tensor:
     return _to_whole("ceil", input, "ceil")
 
 
-@op(_off_the_jumps)
+@op(_off_the_jumps, kinks="whole numbers")
 def trunc(input: Tensor) -> Tensor:
     """input without its fraction; its gradient is 0.
 
@@ -746,7 +748,7 @@ def trunc(input: Tensor) -> Tensor:
     return _to_whole("trunc", input, "trunc")
 
 
-@op(_off_the_jumps)
+@op(_off_the_jumps, kinks="halves of the last place kept")
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, halves to the even one; its gradient is 0.
 

@@ -765,7 +765,10 @@ def _order(x: Tensor, dim: int, descending: bool) -> Any:
     return array.shape[dim] - 1 - backend.flip(backend.argsort(backwards, axis=dim, kind="stable"), dim)
 
 
-@op(lambda make: [make.sample(make.apart(3, 4)), make.sample(make.apart(3, 4), 0, True), make.sample(make.apart(4))])
+@op(
+    lambda make: [make.sample(make.apart(3, 4)), make.sample(make.apart(3, 4), 0, True), make.sample(make.apart(4))],
+    kinks="ties",
+)
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
     """The elements in order along dim, and where they stood: a named tuple (values, indices).
 
@@ -798,7 +801,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 add_method("argsort", argsort)
 
 
-@op(lambda make: [make.sample(make.apart(3, 5), 2), make.sample(make.apart(4, 3), 1, 0, False)])
+@op(lambda make: [make.sample(make.apart(3, 5), 2), make.sample(make.apart(4, 3), 1, 0, False)], kinks="ties")
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
     """The k greatest (or smallest) elements along dim, in order, and where they stood: (values, indices).
 

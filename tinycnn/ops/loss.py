@@ -314,7 +314,7 @@ def _distant_samples(make: Make) -> list[Sample]:
     ]
 
 
-@op(_distant_samples, method=False)
+@op(_distant_samples, method=False, kinks="input = target")
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """Absolute error: weight * |input - target| for each element; the gradient is 0 where they are equal.
 
@@ -342,6 +342,7 @@ def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: T
         make.sample(make.apart(6), make(6) * 0.01, beta=0.4),
     ],  # on both sides of beta
     method=False,
+    kinks="|input - target| = beta",
 )
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """With d = |input - target|: d^2 / (2 beta) where d < beta, else d - beta / 2 (Girshick 2015, equation 3).
@@ -397,7 +398,7 @@ def _probability_samples(make: Make) -> list[Sample]:
     ]
 
 
-@op(_probability_samples, method=False)
+@op(_probability_samples, method=False, kinks="logarithms of -100")
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:

@@ -55,7 +55,7 @@ def _samples(make: Make) -> list[Sample]:
     ]
 
 
-@op(_samples, method=False)
+@op(_samples, method=False, kinks="0 before the ReLU")
 def batch_norm_relu(
     input: Tensor,
     running_mean: Tensor | None,

@@ -133,7 +133,7 @@ def _max_samples(make: Make) -> list[Sample]:
     ]
 
 
-@op(_max_samples, method=False)
+@op(_max_samples, method=False, kinks="ties in a window")
 def max_pool2d(
     input: Tensor,
     kernel_size: int | Pair,
@@ -190,6 +190,7 @@ def _result(values_and_places: tuple[Tensor, Tensor], single: bool, return_indic
         make.sample(make.apart(1, 1, 2, 2), 3),
     ],
     method=False,
+    kinks="ties in a window",
 )
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The maximum of each of P x Q windows: window p spans the rows floor(p * H / P) to ceil((p + 1) * H / P) - 1.

@@ -492,7 +492,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     return x.reshape(wanted)
 
 
-@op(_any_dim_no_ties)
+@op(_any_dim_no_ties, kinks="ties")
 def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The greatest element; NaN if there is one. Where several are equal, each gets an equal part of the gradient.
 
@@ -513,7 +513,7 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     return _extreme("amax", "max", input, dim, keepdim)
 
 
-@op(_any_dim_no_ties)
+@op(_any_dim_no_ties, kinks="ties")
 def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The least element; NaN if there is one. Where several are equal, each gets an equal part of the gradient.
 
@@ -550,7 +550,7 @@ def _check_not_empty(name: str, x: Tensor, axes: Axes, over_all: bool) -> None:
             raise IndexError(f"{name}: dim {axis} of a tensor of shape {shape} is empty, expected a size > 0")
 
 
-@op(_one_dim_no_ties)
+@op(_one_dim_no_ties, kinks="ties")
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
     """The greatest element; or, along dim, a pair (values, indices); or, of two tensors, the greater by element.
 
@@ -580,7 +580,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor 
     return _extreme("max", "max", input, (), keepdim) if dim is None else _along("max", input, dim, keepdim)
 
 
-@op(_one_dim_no_ties)
+@op(_one_dim_no_ties, kinks="ties")
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
     """The least element; or, along dim, a pair (values, indices); or, of two tensors, the smaller by element.
 
@@ -721,6 +721,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
         make.sample(make.apart(2, 3), math.inf, dim=1),
         make.sample(make.apart(2, 3), -math.inf),
     ],
+    kinks="0; for infinite p also ties of |input|",
 )
 def norm(
     input: Tensor, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None

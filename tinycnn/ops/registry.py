@@ -5,6 +5,11 @@ An operation is a plain function with `@op(...)` on top, in the file of its fami
 
     @op(lambda make: [make.sample(make(2, 3)), make.sample(make(4))])
     def exp(input): ...
+
+An operation that has kinks says where, and its samples stay away from there:
+
+    @op(lambda make: [make.sample(make.apart(2, 3))], kinks="0")
+    def relu(input): ...
 """
 
 from __future__ import annotations
@@ -82,6 +87,8 @@ class OpInfo:
         differentiable: whether it has a gradient at all.
         twice: whether its backward can be differentiated.
         random: whether it draws random numbers: the suite seeds the generator before each call.
+        kinks: where its value or a derivative jumps, in a few words, such as "0" or "ties"; empty if nowhere. The
+            samples stay away from there.
     """
 
     name: str
@@ -92,6 +99,7 @@ class OpInfo:
     differentiable: bool
     twice: bool
     random: bool
+    kinks: str = ""
 
     def make_samples(self, seed: int = 0) -> list[Sample]:
         """The sample inputs, made anew from a seed."""
@@ -111,6 +119,7 @@ def op(
     differentiable: bool = True,
     twice: bool = True,
     random: bool = False,
+    kinks: str = "",
 ) -> Callable[[_F], _F]:
     """Register a function as an operation.
 
@@ -118,7 +127,7 @@ def op(
         samples: gives sample inputs; see `Make`.
         method: the Tensor methods it becomes: True for one of its own name, names, or False.
         analytic: see `OpInfo`; unless given, whether it is linear.
-        linear, differentiable, twice, random: see `OpInfo`.
+        linear, differentiable, twice, random, kinks: see `OpInfo`.
     """
 
     def register(function: _F) -> _F:
@@ -126,7 +135,7 @@ def op(
         if name in _ops:
             raise ValueError(f"an operation called {name!r} is registered already")
         complex_too = linear if analytic is None else analytic
-        _ops[name] = OpInfo(name, function, samples, complex_too, linear, differentiable, twice, random)
+        _ops[name] = OpInfo(name, function, samples, complex_too, linear, differentiable, twice, random, kinks)
         names = (name,) if method is True else (method,) if isinstance(method, str) else method or ()
         for method_name in names:
             add_method(method_name, function)
