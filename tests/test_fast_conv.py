@@ -126,6 +126,42 @@ def test_winograd(geometry: tuple[Any, ...], chip: _simd.Chip) -> None:
         assert max(errors(*geometry)) < 150
 
 
+def random_geometry(rng: np.random.Generator) -> tuple[Any, ...] | None:
+    """Any sizes: images smaller than the stride, padding above the kernel, few and many channels; None if none fits."""
+    channels = int(rng.choice([1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 48]))
+    out_channels = int(rng.choice([1, 3, 4, 5, 6, 8, 10, 15, 16, 17, 32, 33, 47]))
+    kernel = [3, 3] if rng.random() < 0.3 else [int(n) for n in rng.integers(1, 8, 2)]
+    stride = [int(n) for n in rng.integers(1, 5, 2)] if rng.random() < 0.4 else [int(rng.integers(1, 3))] * 2
+    pads = rng.integers(0, max(kernel) + 2, (2, 2)).tolist()
+    image = [int(n) for n in rng.integers(1, 4 if rng.random() < 0.3 else 20, 2)]
+    if any(size + sum(pad) < taps for size, pad, taps in zip(image, pads, kernel, strict=True)):
+        return None
+    shapes = (int(rng.integers(1, 4)), channels, *image), (out_channels, channels, *kernel)
+    return *shapes, tuple(stride), tuple(map(tuple, pads))
+
+
+@each_chip
+@pytest.mark.parametrize("seed", range(8))
+def test_random_geometries(seed: int, chip: _simd.Chip) -> None:
+    rng = np.random.default_rng(seed)
+    with _simd.use(chip):
+        for geometry in filter(None, (random_geometry(rng) for _ in range(30))):
+            assert max(errors(*geometry)) < 150, geometry
+
+
+@each_chip
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        ((2, 16, 1, 1), (32, 16, 3, 3), (2, 2), SAME),  # no pixel that the first tap reaches
+        ((1, 8, 1, 1), (6, 8, 2, 2), (3, 3), ((2, 2), (2, 2))),  # no pixel that any tap reaches
+    ],
+)
+def test_pixels_that_no_tap_reaches(geometry: tuple[Any, ...], chip: _simd.Chip) -> None:
+    with _simd.use(chip):
+        assert max(errors(*geometry)) < 40
+
+
 @each_chip
 @pytest.mark.parametrize("name", ["odd channels and sizes", "few tiles, many weights", "5x5"])
 def test_strict_winograd(name: str, chip: _simd.Chip) -> None:

@@ -464,8 +464,10 @@ def test_closing_by_hand() -> None:
 
 
 EXIT = """
-import sys, threading, time
+import signal, sys, threading, time
 import tinycnn
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without
 
 class Slow(tinycnn.data.Dataset):
     def __len__(self):

@@ -180,6 +180,8 @@ def _pack_backwards(job: int, thread: int, at: int) -> None:
                 copy(work, source, vector)
             for i in range(min(f.lanes, f.taps - tap)):
                 place = f.places + (tap + i) * 16
+                if number(place) == 0:  # the image is smaller than the stride, and has no pixel of that parity
+                    continue
                 to = number(place) + (block >> 1) * number(place + 8) + (block & 1) * vector + k * 2 * vector
                 copy(to, work + i * vector, vector)
 
@@ -343,6 +345,8 @@ def input_grad(chip: Chip, g: Array, w: Array, x: Array, stride: Pair, origin: P
     reached = [(a, b) for a, b in parities if a.taps and b.taps]
     if len(reached) < len(parities):
         x[...] = 0
+    if not reached:  # the kernel is smaller than the padding
+        return
     lines = [_lines_floats(chip, (a.size, b.size), (len(a.taps), len(b.taps)), (1, 1), k) for a, b in reached]
     panel_floats = [len(a.taps) * len(b.taps) * k * 2 * lanes for a, b in reached]
     work_floats = max(*lines, lanes * (lanes + r * s + 1))
