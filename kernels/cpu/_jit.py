@@ -148,8 +148,10 @@ def warm_up(dtypes: Iterable[Any] = ("float32",)) -> None:
 
 
 __all__ = [
+    "OPTIONS",
     "Array",
     "Kernel",
+    "functions",
     "get_num_threads",
     "kernel",
     "on_compile",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import Array, kernel, prange
+from ._jit import Array, Kernel, kernel, prange
 from .layout import channels_first, channels_last
 
 _BLOCK = 64  # rows that are read twice, the second time from the cache
@@ -131,18 +131,20 @@ def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs:
                 target[c] = (source[c] - mean[c]) * scale[c] + bias[c]
 
 
+def scale_and_shift(
+    matrix: Array, channels: int, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None
+) -> tuple[Array, Array, Array]:
+    """Rows of the mean, of inv_std * weight and of the bias, for the folded matrix."""
+    scale = inv_std if weight is None else inv_std * weight
+    return row_of(mean, matrix, channels, 0), row_of(scale, matrix, channels, 1), row_of(bias, matrix, channels, 0)
+
+
 def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None) -> Array:
     pixels = channels_last(x)
     y = np.empty_like(pixels)
     if x.size:
         matrix = fold(pixels)
-        channels = pixels.shape[3]
-        scale = inv_std if weight is None else inv_std * weight
-        numbers = (
-            row_of(mean, matrix, channels, 0),
-            row_of(scale, matrix, channels, 1),
-            row_of(bias, matrix, channels, 0),
-        )
+        numbers = scale_and_shift(matrix, pixels.shape[3], mean, inv_std, weight, bias)
         _transform(x.size, matrix, *numbers, y.reshape(matrix.shape), jobs_of(matrix))
     return channels_first(y)
 
@@ -176,23 +178,41 @@ def _input_gradient(
                 out[c] = scale[c] * (gs[c] - g_mean[c] - xhat * slope[c])
 
 
-def batch_norm_backward(
-    g: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None
+def through_moments(
+    sum_up: Kernel,
+    spread: Kernel,
+    images: tuple[Array, ...],
+    x: Array,
+    mean: Array,
+    inv_std: Array,
+    weight: Array | None,
 ) -> tuple[Array, Array, Array]:
-    pixels, values = channels_last(x), channels_last(g)
+    """gx, gweight, gbias by two passes: sums over the channels, then each pixel's part of them.
+
+    Args:
+        sum_up, spread: `_gradient_sums` and `_input_gradient`, or others that take more images in front of x.
+        images: these, the gradient first, in the shape of x.
+    """
+    pixels = channels_last(x)
     channels = pixels.shape[3]
     gx = np.empty_like(pixels)
     if x.size == 0:
         return channels_first(gx), np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
     matrix = fold(pixels)
-    gradient = values.reshape(matrix.shape)
+    matrices = [*(channels_last(image).reshape(matrix.shape) for image in images), matrix]
     jobs = jobs_of(matrix)
     moments = row_of(mean, matrix, channels, 0), row_of(inv_std, matrix, channels, 1)
     sums, products = np.empty((jobs, matrix.shape[1])), np.empty((jobs, matrix.shape[1]))
-    _gradient_sums(matrix.size * 2, gradient, matrix, *moments, sums, products, jobs)
+    sum_up(matrix.size * 2, *matrices, *moments, sums, products, jobs)
     gbias, gweight = (part.reshape(-1, channels).sum(axis=0) for part in (sums, products))
     count = x.size // channels
     scale = inv_std if weight is None else inv_std * weight
     numbers = (row_of(values, matrix, channels, 0) for values in (scale, gbias / count, gweight / count))
-    _input_gradient(matrix.size * 2, gradient, matrix, *moments, *numbers, gx.reshape(matrix.shape), jobs)
+    spread(matrix.size * 2, *matrices, *moments, *numbers, gx.reshape(matrix.shape), jobs)
     return channels_first(gx), gweight.astype(x.dtype), gbias.astype(x.dtype)
+
+
+def batch_norm_backward(
+    g: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None
+) -> tuple[Array, Array, Array]:
+    return through_moments(_gradient_sums, _input_gradient, (g,), x, mean, inv_std, weight)

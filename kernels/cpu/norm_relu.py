@@ -10,7 +10,7 @@ import numpy as np
 
 from ._jit import Array, kernel, prange
 from .layout import channels_first, channels_last, jobs_for
-from .norm import batch_norm_backward, fold, jobs_of, row_of
+from .norm import batch_norm_backward, fold, jobs_of, scale_and_shift, through_moments
 
 
 @kernel
@@ -44,13 +44,7 @@ def batch_norm_relu(
     y = np.empty_like(pixels)
     if x.size:
         matrix = fold(pixels)
-        channels = pixels.shape[3]
-        scale = inv_std if weight is None else inv_std * weight
-        numbers = (
-            row_of(mean, matrix, channels, 0),
-            row_of(scale, matrix, channels, 1),
-            row_of(bias, matrix, channels, 0),
-        )
+        numbers = scale_and_shift(matrix, pixels.shape[3], mean, inv_std, weight, bias)
         out, jobs = y.reshape(matrix.shape), jobs_of(matrix)
         if shortcut is None:
             _transform_relu(x.size, matrix, *numbers, out, jobs)
@@ -110,25 +104,10 @@ def _gate(g: Array, y: Array, passed: Array, jobs: int) -> None:
 def batch_norm_relu_backward(
     g: Array, y: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None, has_shortcut: bool
 ) -> tuple[Array, Array, Array, Array | None]:
-    pixels, gradients, outputs = channels_last(x), channels_last(g), channels_last(y)
-    channels = pixels.shape[3]
-    if has_shortcut or x.size == 0:
-        passed = np.empty_like(gradients)
-        _gate(x.size, gradients.reshape(-1), outputs.reshape(-1), passed.reshape(-1), jobs_for(x.size))
-        shortcut_gradient = channels_first(passed)
-        results = batch_norm_backward(shortcut_gradient, x, mean, inv_std, weight)
-        return *results, shortcut_gradient if has_shortcut else None
-    matrix = fold(pixels)
-    jobs = jobs_of(matrix)
-    gradients, outputs = gradients.reshape(matrix.shape), outputs.reshape(matrix.shape)
-    moments = row_of(mean, matrix, channels, 0), row_of(inv_std, matrix, channels, 1)
-    sums, products = np.empty((jobs, matrix.shape[1])), np.empty((jobs, matrix.shape[1]))
-    _gated_sums(matrix.size * 2, gradients, outputs, matrix, *moments, sums, products, jobs)
-    gbias, gweight = (part.reshape(-1, channels).sum(axis=0) for part in (sums, products))
-    count = x.size // channels
-    scale = inv_std if weight is None else inv_std * weight
-    numbers = (row_of(values, matrix, channels, 0) for values in (scale, gbias / count, gweight / count))
-    gx = np.empty_like(pixels)
-    out = gx.reshape(matrix.shape)
-    _gated_input_gradient(matrix.size * 2, gradients, outputs, matrix, *moments, *numbers, out, jobs)
-    return channels_first(gx), gweight.astype(x.dtype), gbias.astype(x.dtype), None
+    if not has_shortcut:
+        return *through_moments(_gated_sums, _gated_input_gradient, (g, y), x, mean, inv_std, weight), None
+    gradients, outputs = channels_last(g), channels_last(y)
+    passed = np.empty_like(gradients)
+    _gate(x.size, gradients.reshape(-1), outputs.reshape(-1), passed.reshape(-1), jobs_for(x.size))
+    shortcut_gradient = channels_first(passed)
+    return *batch_norm_backward(shortcut_gradient, x, mean, inv_std, weight), shortcut_gradient
