@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import pathlib
 import platform
 import subprocess
@@ -11,6 +10,7 @@ import time
 from typing import Any
 
 from .. import backend
+from ..backend.cpu import available_cores
 from ..ops import randn
 
 
@@ -29,7 +29,7 @@ def describe_machine() -> dict[str, Any]:
             continue
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
         "threads": backend.get_num_threads(),
         "device": str(backend.get_default_device()),
         "kernels": backend.get_kernels(),

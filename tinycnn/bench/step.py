@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .. import backend, models, nn, optim
 from ..autograd import Tensor, no_grad
@@ -130,25 +130,8 @@ def prepare(case: Case) -> tuple[nn.Module, Tensor, Tensor]:
 
 def our_step(net: nn.Module, images: Tensor, labels: Tensor, mode: Mode = "train") -> Callable[[], object]:
     """A function that does one step and waits until it is done."""
-    net.train(mode == "train")
-    wait = images.backend.synchronize
-    if mode == "eval":
-
-        def look() -> None:
-            with no_grad():
-                net(images)
-            wait()
-
-        return look
-    optimizer = optim.SGD(net.parameters(), lr=1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(images), labels).backward()
-        optimizer.step()
-        wait()
-
-    return step
+    engine = no_grad, optim.SGD, nn.functional.cross_entropy
+    return _step(engine, net, images, labels, mode, images.backend.synchronize)
 
 
 def their_step(
@@ -167,24 +150,34 @@ def their_step(
     net = build(case.network, **case.arguments)
     copy_weights(ours, net)
     device = str(images.device)
-    net = net.train(mode == "train").to(device)
+    net = net.to(device)
     X, y = torch.tensor(images.numpy(), device=device), torch.tensor(labels.numpy(), device=device)
     wait = torch.cuda.synchronize if images.device.type == "cuda" else (lambda: None)
     if channels_last:
         net, X = net.to(memory_format=torch.channels_last), X.to(memory_format=torch.channels_last)
+    engine = torch.no_grad, torch.optim.SGD, torch.nn.functional.cross_entropy
+    return _step(engine, net, X, y, mode, wait)
+
+
+def _step(
+    engine: tuple[Any, Any, Any], net: Any, images: Any, labels: Any, mode: Mode, wait: Callable[[], object]
+) -> Callable[[], object]:
+    """The step itself, which reads the same in both engines: (no_grad, SGD, cross_entropy) of either."""
+    without_tape, sgd, cross_entropy = engine
+    net.train(mode == "train")
     if mode == "eval":
 
         def look() -> None:
-            with torch.no_grad():
-                net(X)
+            with without_tape():
+                net(images)
             wait()
 
         return look
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4)
+    optimizer = sgd(net.parameters(), lr=1e-4)
 
     def step() -> None:
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(X), y).backward()
+        cross_entropy(net(images), labels).backward()
         optimizer.step()
         wait()
 
