@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -25,10 +25,7 @@ def run(names: list[str], every_op: bool, second: bool, kernels: str | None, see
     tasks = [_find(name) for name in names]
     if every_op:
         tasks += [op for op in all_ops() if op not in tasks]
-    try:
-        choice: Any = use_kernels(kernels) if kernels is not None else contextlib.nullcontext()
-    except (ValueError, RuntimeError) as error:
-        fail(error)
+    choice = choose_kernels(kernels)
     console = make_console()
     width = max(len(task.name) for task in tasks)
     console.print(f"{'name':<{width}} {'checks':>6} {'slopes':>7} {'error/budget':>12} {'time':>7}")
@@ -55,6 +52,14 @@ def run(names: list[str], every_op: bool, second: bool, kernels: str | None, see
     console.print(f"\n{len(tasks)} checked, " + (f"{len(wrong)} checks failed" if wrong else "all right"))
     if wrong:
         raise SystemExit(FAILED)
+
+
+def choose_kernels(kernels: str | None) -> AbstractContextManager[None]:
+    """The block in which that set of kernels runs; None leaves the one in use."""
+    try:
+        return use_kernels(kernels) if kernels is not None else nullcontext()
+    except (ValueError, RuntimeError) as error:
+        fail(error)
 
 
 def _find(name: str) -> OpInfo | models.ModelInfo:

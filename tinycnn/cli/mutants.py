@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import tinycnn
 from tinycnn.autograd import GradcheckReport
-from tinycnn.backend import use_kernels
 from tinycnn.ops.registry import get_op
 
 from .console import FAILED, fail, make_console
+from .gradcheck import choose_kernels
 
 _NAME = "tinycnn_mutants"
 
@@ -32,10 +30,7 @@ def run(names: list[str], kernels: str | None, seed: int) -> None:
     chosen = [m for m in package.MUTANTS if not names or m.op in names]
     if not chosen:
         fail(f"gradcheck: there are no mutants of {', '.join(names)}")
-    try:
-        choice: Any = use_kernels(kernels) if kernels is not None else contextlib.nullcontext()
-    except (ValueError, RuntimeError) as error:
-        fail(error)
+    choice = choose_kernels(kernels)
     console = make_console()
     width = max(len(m.name) for m in chosen)
     console.print(f"{'wrong backward':<{width}}  {'found by':<12}  error/budget  worst index")
