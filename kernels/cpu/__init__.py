@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ._jit import get_num_threads, on_compile, set_num_threads, warm_up
+from ._jit import get_num_threads, set_num_threads, warm_up
+from ._progress import on_compile
 from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
 from .elementwise import (
     gelu,
@@ -23,6 +24,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
+from .matmul import matmul
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
 from .norm_relu import batch_norm_relu, batch_norm_relu_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
@@ -56,6 +58,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
         leaky_relu_backward,
         log_softmax,
         log_softmax_backward,
+        matmul,
         max_pool2d,
         relu,
         relu_backward,

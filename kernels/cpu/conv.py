@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy import uint64
 
+from ..memory import empty, zeros
 from . import _simd, direct, direct_weights, planes, winograd, winograd_weights
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous, scratch
@@ -157,7 +158,7 @@ def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pads, dilation: P
     pixels = channels_last(x)
     n, h, w, c = pixels.shape
     p, q = _out_size(x.shape, kernel_size, stride, padding, dilation)
-    cols = np.empty((n, p, q, *kernel_size, c), x.dtype)
+    cols = empty((n, p, q, *kernel_size, c), x.dtype)
     if cols.size:
         matrix = cols.reshape(n * p, q, -1)
         lines = pixels.reshape(n, h, w * c)
@@ -170,7 +171,7 @@ def col2im(
 ) -> Array:
     n, c, h, w = x_shape
     p, q = cols.shape[1:3]
-    x = np.zeros((n, h, w, c), cols.dtype)
+    x = zeros((n, h, w, c), cols.dtype)
     if cols.size:
         matrix = contiguous(cols).reshape(n * p, q, -1)
         lines = x.reshape(n, h, w * c)
@@ -235,7 +236,7 @@ def conv2d(x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, 
     pixels = channels_last(x)
     k, count, r, s = w.shape
     p, q = _out_size(x.shape, (r, s), stride, padding, dilation)
-    y = np.empty((x.shape[0], p, q, k), x.dtype)
+    y = empty((x.shape[0], p, q, k), x.dtype)
     if y.size == 0:
         return channels_first(y)
     chip = _chip(x.dtype, dilation, groups)
@@ -263,7 +264,7 @@ def conv2d_input_grad(
     k, count, r, s = w.shape
     p, q = g.shape[2:]
     origin = _origin(padding)
-    x = np.empty((n, h, width, c), g.dtype)
+    x = empty((n, h, width, c), g.dtype)
     if g.size == 0 or x.size == 0:
         x[...] = 0
     elif (chip := _chip(g.dtype, dilation, groups)) and winograd.suits(k, c, (r, s), stride):
@@ -316,7 +317,7 @@ def conv2d_weight_grad(
     elif groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q), planes.MOST_PAIRS_WEIGHT_GRAD):
         gw = planes.weight_grad(gradient, pixels, (r, s), origin, dilation)
     else:
-        gw = np.zeros((groups, k // groups, length), g.dtype)
+        gw = zeros((groups, k // groups, length), g.dtype)
         lines = pixels.reshape(n, h, width * c)
         for start, end in _blocks(n * p, q * length * g.itemsize):
             cols = scratch((end - start, q, length), g.dtype)
@@ -418,7 +419,7 @@ def _each_channel(x: Array, w: Array, y: Array, stride: Pair, origin: Pair, dila
     m = k // c
     work = 2 * (y.size // m) * w.shape[2] * w.shape[3]
     for i in range(m):
-        part = y if m == 1 else np.empty((n, p, q, c), x.dtype)
+        part = y if m == 1 else empty((n, p, q, c), x.dtype)
         _depthwise(work, _lines(x), _taps_last(w[i::m]), part.reshape(n * p, q * c), p, stride, origin, dilation)
         if m > 1:
             y[..., i::m] = part
@@ -443,8 +444,8 @@ def _each_channel_weight_grad(
     r, s = w_shape[2:]
     c = x.shape[3]
     m = k // c
-    gw = np.empty(w_shape, g.dtype)
-    parts = np.empty((min(n * p, 32), r, s, c), g.dtype)
+    gw = empty(w_shape, g.dtype)
+    parts = empty((min(n * p, 32), r, s, c), g.dtype)
     work = 2 * (g.size // m) * r * s
     for i in range(m):
         part = contiguous(g[..., i::m]).reshape(n * p, q * c)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from ._jit import Array
+from ..memory import empty
+from ._jit import Array, get_num_threads
 from ._jobs import address, clear, copy, fields, jobs, move
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
@@ -177,7 +177,7 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair,
     n, p, q, k = g.shape
     c = x.shape[3]
     r, s = kernel_size
-    lanes, threads = chip.lanes, numba.get_num_threads()
+    lanes, threads = chip.lanes, get_num_threads()
     double, pixel = 2 * lanes * FLOAT_BYTES, c * FLOAT_BYTES
     panels = -(-k // (2 * lanes))
     run = s * c
@@ -208,7 +208,7 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair,
         )  # fmt: skip
         _copy(image_jobs + here * p, f)
         _sum(panels * per_panel, f)
-    gw = np.empty((k, c, r, s), g.dtype)
+    gw = empty((k, c, r, s), g.dtype)
     blocks = -(-c // lanes)
     unpack = _Unpack(
         address(sums), sums_row, k, c, r, s, blocks, lanes, transpose(chip), address(work), work_step, address(gw)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..memory import empty
 from ._jit import Array, kernel, prange
 
 Pair = tuple[int, int]
@@ -30,7 +31,7 @@ def channels_last(x: Array) -> Array:
     if not (x.flags.c_contiguous and x.flags.writeable):
         return y.copy(order="C")
     n, c, h, w = x.shape
-    out = np.empty((n, h, w, c), x.dtype)
+    out = empty((n, h, w, c), x.dtype)
     _planes_to_pixels(x.size, x.reshape(n, c, h * w), out.reshape(n, h * w, c), out.size // 4096 + 1)
     return out
 
@@ -92,7 +93,7 @@ class Flat:
         self.lines = [in_order.reshape(-1)]
         for other in others:
             self.lines.append(contiguous(other.transpose(order)).reshape(-1))
-        self.out = np.empty(first.size, first.dtype)
+        self.out = empty((first.size,), first.dtype)
         self.jobs = jobs_for(first.size)
 
     def result(self) -> Array:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..memory import empty_like
 from ._jit import Array, Kernel, kernel, prange
 from .layout import channels_first, channels_last
 
@@ -141,7 +142,7 @@ def scale_and_shift(
 
 def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None) -> Array:
     pixels = channels_last(x)
-    y = np.empty_like(pixels)
+    y = empty_like(pixels)
     if x.size:
         matrix = fold(pixels)
         numbers = scale_and_shift(matrix, pixels.shape[3], mean, inv_std, weight, bias)
@@ -195,7 +196,7 @@ def through_moments(
     """
     pixels = channels_last(x)
     channels = pixels.shape[3]
-    gx = np.empty_like(pixels)
+    gx = empty_like(pixels)
     if x.size == 0:
         return channels_first(gx), np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
     matrix = fold(pixels)

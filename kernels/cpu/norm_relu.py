@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..memory import empty_like
 from ._jit import Array, kernel, prange
 from .layout import channels_first, channels_last, jobs_for
 from .norm import batch_norm_backward, fold, jobs_of, scale_and_shift, through_moments
@@ -41,7 +42,7 @@ def batch_norm_relu(
     x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None, shortcut: Array | None
 ) -> Array:
     pixels = channels_last(x)
-    y = np.empty_like(pixels)
+    y = empty_like(pixels)
     if x.size:
         matrix = fold(pixels)
         numbers = scale_and_shift(matrix, pixels.shape[3], mean, inv_std, weight, bias)
@@ -107,7 +108,7 @@ def batch_norm_relu_backward(
     if not has_shortcut:
         return *through_moments(_gated_sums, _gated_input_gradient, (g, y), x, mean, inv_std, weight), None
     gradients, outputs = channels_last(g), channels_last(y)
-    passed = np.empty_like(gradients)
+    passed = empty_like(gradients)
     _gate(x.size, gradients.reshape(-1), outputs.reshape(-1), passed.reshape(-1), jobs_for(x.size))
     shortcut_gradient = channels_first(passed)
     return *batch_norm_backward(shortcut_gradient, x, mean, inv_std, weight), shortcut_gradient

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..memory import empty
 from ._jit import Array, kernel, prange
 from .layout import Pair, contiguous
 
@@ -157,6 +158,6 @@ def weight_grad(g: Array, x: Array, kernel_size: Pair, origin: Pair, dilation: P
     channels = x.shape[3]
     plane = _plane((p, q), kernel_size, dilation)
     distances = _distances(channels, kernel_size, dilation, plane)
-    parts = np.empty((min(n, _MOST_JOBS), k + k % 2, distances.size), g.dtype)
+    parts = empty((min(n, _MOST_JOBS), k + k % 2, distances.size), g.dtype)
     _weight_grad(g.size * distances.size, g, x, distances, parts, origin, plane)
     return parts.sum(axis=0)[:k]

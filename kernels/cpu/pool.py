@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import uint64
 
+from ..memory import empty, zeros
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous
 
@@ -65,7 +66,7 @@ def max_pool2d(
     pixels = channels_last(x)
     n, h, w, c = pixels.shape
     p, q = out_size
-    y, where = np.empty((n, p, q, c), x.dtype), np.empty((n, p, q, c), np.int64)
+    y, where = empty((n, p, q, c), x.dtype), empty((n, p, q, c), np.int64)
     if y.size:
         lines = pixels.reshape(n, h, w * c)
         flat = y.reshape(n * p, q * c), where.reshape(n * p, q * c)
@@ -106,7 +107,7 @@ def adaptive_max_pool2d(x: Array, out_size: Pair) -> tuple[Array, Array]:
     pixels = channels_last(x)
     n, _, _, c = pixels.shape
     p, q = out_size
-    y, where = np.empty((n, p, q, c), x.dtype), np.empty((n, p, q, c), np.int64)
+    y, where = empty((n, p, q, c), x.dtype), empty((n, p, q, c), np.int64)
     if y.size:
         _adaptive_max_pool(x.size * 2, pixels, y, where)
     return channels_first(y), channels_first(where)
@@ -163,7 +164,7 @@ def gather_plane(x: Array, index: Array) -> Array:
     pixels, places = channels_last(x), channels_last(index)
     n, h, w, c = pixels.shape
     p, q = places.shape[1:3]
-    y = np.empty((n, p, q, c), x.dtype)
+    y = empty((n, p, q, c), x.dtype)
     outside = _outside(places)
     _gather(y.size * 4, pixels.reshape(n, h * w, c), places.reshape(n, p * q, c), y.reshape(n, p * q, c), outside)
     _check_inside("gather_plane", outside, (h, w))
@@ -174,7 +175,7 @@ def scatter_plane(g: Array, index: Array, size: Pair) -> Array:
     values, places = channels_last(g), channels_last(index)
     n, p, q, c = values.shape
     h, w = size
-    x = np.zeros((n, h, w, c), g.dtype)
+    x = zeros((n, h, w, c), g.dtype)
     outside = _outside(places)
     _scatter(g.size * 4, values.reshape(n, p * q, c), places.reshape(n, p * q, c), x.reshape(n, h * w, c), outside)
     _check_inside("scatter_plane", outside, size)
@@ -217,9 +218,9 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, divisor
     pixels = channels_last(x)
     n, h, w, c = pixels.shape
     p, q = divisor.shape
-    y = np.empty((n, p, q, c), x.dtype)
+    y = empty((n, p, q, c), x.dtype)
     if y.size:
-        lines = np.empty((n * p, w * c), x.dtype)
+        lines = empty((n * p, w * c), x.dtype)
         share = contiguous(divisor.astype(x.dtype))
         planes = pixels.reshape(n, h, w * c), y.reshape(n * p, q * c)
         _avg_pool(x.size * 2, *planes, share, lines, kernel_size, stride, padding, c)
@@ -261,11 +262,11 @@ def avg_pool2d_backward(g: Array, size: Pair, kernel_size: Pair, stride: Pair, p
     values = channels_last(g)
     n, p, q, c = values.shape
     h, w = size
-    gx = np.empty((n, h, w, c), g.dtype)
+    gx = empty((n, h, w, c), g.dtype)
     if g.size == 0:
         gx[...] = 0
     elif gx.size:
-        lines = np.empty((n * h, q * c), g.dtype)
+        lines = empty((n * h, q * c), g.dtype)
         share = contiguous(divisor.astype(g.dtype))
         planes = values.reshape(n, p, q * c), gx.reshape(n * h, w * c)
         _avg_pool_backward(gx.size * 2, *planes, share, lines, kernel_size, stride, padding, c)

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ..memory import empty_like
 from ._jit import Array, kernel, prange
 from ._math import exp
 from .layout import contiguous
@@ -49,7 +50,7 @@ def _softmax(x: Array, y: Array, jobs: int) -> None:
 
 def softmax(x: Array, axis: int) -> Array:
     rows, shape = _rows(x, axis)
-    out = np.empty_like(rows)
+    out = empty_like(rows)
     _softmax(rows.size * _EXP_COST, rows, out, _jobs(rows))
     return np.moveaxis(out.reshape(shape), -1, axis)
 
@@ -70,7 +71,7 @@ def _softmax_backward(g: Array, y: Array, gx: Array, jobs: int) -> None:
 
 def softmax_backward(g: Array, y: Array, axis: int) -> Array:
     rows, shape = _rows(y, axis)
-    out = np.empty_like(rows)
+    out = empty_like(rows)
     _softmax_backward(rows.size * 4, _rows(g, axis)[0], rows, out, _jobs(rows))
     return np.moveaxis(out.reshape(shape), -1, axis)
 
@@ -96,7 +97,7 @@ def _log_softmax(x: Array, y: Array, jobs: int) -> None:
 
 def log_softmax(x: Array, axis: int) -> Array:
     rows, shape = _rows(x, axis)
-    out = np.empty_like(rows)
+    out = empty_like(rows)
     _log_softmax(rows.size * _EXP_COST, rows, out, _jobs(rows))
     return np.moveaxis(out.reshape(shape), -1, axis)
 
@@ -117,6 +118,6 @@ def _log_softmax_backward(g: Array, y: Array, gx: Array, jobs: int) -> None:
 
 def log_softmax_backward(g: Array, y: Array, axis: int) -> Array:
     rows, shape = _rows(y, axis)
-    out = np.empty_like(rows)
+    out = empty_like(rows)
     _log_softmax_backward(rows.size * _EXP_COST, _rows(g, axis)[0], rows, out, _jobs(rows))
     return np.moveaxis(out.reshape(shape), -1, axis)

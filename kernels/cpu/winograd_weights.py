@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from ..memory import empty
 from . import _transforms as transforms
-from ._jit import Array
+from ._jit import Array, get_num_threads
 from ._jobs import address, fields, helper, jobs
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
@@ -160,7 +160,7 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel: int, origin: Pair) -> Ar
     f = best((p, q), kernel)
     lanes, vector, places = chip.lanes, chip.lanes * FLOAT_BYTES, f.size**2
     down, across = -(-p // f.m), -(-q // f.m)
-    total, threads = n * down * across, numba.get_num_threads()
+    total, threads = n * down * across, get_num_threads()
     channels, out_channels = -(-c // lanes) * lanes, -(-k // lanes) * lanes
     panels = -(-out_channels // (2 * lanes))
 
@@ -188,7 +188,7 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel: int, origin: Pair) -> Ar
     )
     zeros, v, d, sums, work = pieces(2 * lanes, *(size // FLOAT_BYTES for size in sizes))
     zeros[:] = 0
-    gw = np.empty((out_channels, channels, kernel**2), g.dtype)
+    gw = empty((out_channels, channels, kernel**2), g.dtype)
 
     image = Image(
         address(x), n, x.shape[1], x.shape[2], c, lanes, f.m, f.size, f.size, down, across, *origin,

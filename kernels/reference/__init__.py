@@ -28,6 +28,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
+from .linalg import matmul
 from .norm import (
     batch_norm_backward,
     batch_norm_relu,
@@ -64,6 +65,7 @@ KERNELS = (
     "leaky_relu_backward",
     "log_softmax",
     "log_softmax_backward",
+    "matmul",
     "max_pool2d",
     "relu",
     "relu_backward",

@@ -156,7 +156,7 @@ class _Sum:
         elif self.owned:
             self.grad.array += g.array
         else:
-            self.grad, self.owned = wrap(self.grad.array + g.array, g.backend), True
+            self.grad, self.owned = wrap(g.backend.add(self.grad.array, g.array), g.backend), True
 
 
 class _Pass:
@@ -339,9 +339,13 @@ def _accumulate_into(tensor: Tensor, g: Tensor, create_graph: bool) -> None:
 
 
 def _is_fresh(g: Tensor) -> bool:
-    """Whether a leaf may keep this gradient's array without a copy, because nobody else can see it: it owns its memory,
-    and nothing but this walk's g refers to it."""
-    return g.array.base is None and sys.getrefcount(g.array) == 2 and sys.getrefcount(g) == _ALONE
+    """Whether a leaf may keep this gradient's array without a copy, because nobody else can see its memory: nothing
+    but this walk's g refers to it, nor to the array that it is a view of."""
+    array, owner_of = g.array, g.backend.owner
+    owner = owner_of(array)
+    if owner is not array and (owner_of(owner) is not owner or sys.getrefcount(owner) != 3):
+        return False  # 3: the view's base, the name here, the argument
+    return sys.getrefcount(array) == (3 if owner is not array else 4) and sys.getrefcount(g) == _ALONE
 
 
 def _references_when_alone() -> int:

@@ -321,7 +321,8 @@ def edge_of(tensor: Tensor) -> Edge:
 def run_kernel(name: str, *args: Any) -> Any:
     """Run a kernel on tensors without recording it: what a backward calls when nobody will differentiate it."""
     backend = next(x.backend for x in args if isinstance(x, _tensor_type))
-    result = getattr(backend.kernels, name)(*[x.array if isinstance(x, _tensor_type) else x for x in args])
+    kernel = getattr(backend.kernels, name)
+    result = backend.quietly(kernel, *[x.array if isinstance(x, _tensor_type) else x for x in args])
     if isinstance(result, tuple):
         return tuple(r if r is None else _wrap_result(r, backend) for r in result)
     return _wrap_result(result, backend)

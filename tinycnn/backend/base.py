@@ -77,12 +77,14 @@ def kernel_mode_as(mode: str) -> Iterator[None]:
 class Kernels:
     """The kernel entry points of a backend: `kernels.conv2d(x, w, ...)` runs the chosen set's conv2d.
 
-    The fast set runs float32 and float64. What it lacks, and other dtypes (complex numbers for the complex-step check),
-    run on the reference. float16 is a storage format: its arrays are computed in float32 and rounded once at the end.
+    The fast set runs float32 and float64, and on a GPU float16. What it lacks, and other dtypes (complex numbers for
+    the complex-step check), run on the reference. float16 is a storage format: it is computed in float32 and rounded
+    once at the end, by the fast set's own code or, where it has none, here.
     """
 
-    def __init__(self, xp: ModuleType, fast_module: str | None) -> None:
+    def __init__(self, xp: ModuleType, fast_module: str | None, fast_kinds: str = "fd") -> None:
         self._xp = xp
+        self._fast_kinds = fast_kinds  # NumPy's letters
         self._fast_module = fast_module
         self._fast: dict[str, Callable[..., Any]] | None = None
         self._reference: ModuleType | None = None
@@ -108,18 +110,18 @@ class Kernels:
             raise AttributeError(f"no kernel is called {name!r}")
         xp, reference = self._xp, getattr(self._reference, name)
         fast = self.fast_kernels().get(name) if mode == "fast" else None
+        kinds = self._fast_kinds
 
         def call(first: Array, *args: Any) -> Any:
             kind = first.dtype.char
+            if fast is not None and kind in kinds:
+                return fast(first, *args)
             if kind == "e":  # float16
                 return _round_to_half(call(*(_widen_half(a) for a in (first, *args))))
-            if fast is not None and (kind == "f" or kind == "d"):
-                return fast(first, *args)
             return reference(xp, first, *args)
 
         call.__name__ = call.__qualname__ = name
-        silent: Callable[..., Any] = np.errstate(all="ignore")(call)  # what diverges ends in NaN, not in warnings
-        return silent
+        return call
 
 
 def _widen_half(value: Any) -> Any:
@@ -170,6 +172,7 @@ class Backend:
     name: str  # "numpy" or "cupy"
     device_type: str  # "cpu" or "cuda"
     index: int | None = None
+    waits_to_look = False  # whether reading an array waits for the device; then `check` is answered later
 
     def __init__(self, xp: ModuleType, fast_module: str | None) -> None:
         self._xp = xp
@@ -192,6 +195,27 @@ class Backend:
     def quietly(function: Callable[..., Any], *args: Any) -> Any:
         """function(*args), in which arithmetic that overflows or has no answer gives infinity or NaN and no warning."""
         return function(*args)
+
+    def check(self, what: str, code: Array, error: Callable[[int], Exception]) -> None:
+        """Raise error(code) unless code is 0: at once on the CPU. On a GPU, where looking would make the host wait, no
+        later than at the next time that something is read from it; `what` then tells this check from others.
+
+        Args:
+            what: a name for it, with all that error's words depend on.
+            code: an integer array of no dimensions.
+            error: makes the exception from a code that is not 0.
+        """
+        found = int(code)
+        if found:
+            raise error(found)
+
+    def add_into(self, target: Array, value: Array) -> None:
+        """target += value."""
+        target += value
+
+    def owner(self, array: Array) -> Array:
+        """The array that an array is a view of; the array itself if it is no view."""
+        return array if array.base is None else array.base
 
     def add_at(self, target: Array, index: Any, value: Array) -> None:
         """target[index] += value in place, where an index met twice adds twice."""

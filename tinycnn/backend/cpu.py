@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels import memory
 from .base import Array, Backend, RandomSource, Shape
 
 
@@ -38,35 +39,58 @@ class CpuRandom(RandomSource):
         self._rng.bit_generator.state = state
 
 
-# Where a result is infinite or NaN these warn in NumPy. A tensor's own log(0) is silent, as in PyTorch and on a GPU.
-_WARNING_FUNCTIONS = frozenset(
+# NumPy's functions of numbers one by one, whose results have the type and the shape of their arguments.
+_ELEMENTWISE = frozenset(
     """
-    arccos arcsin cos cosh cumsum divide exp expm1 floor_divide log log10 log1p log2 logaddexp matmul multiply
-    power prod reciprocal remainder sin sinh sqrt square subtract sum tan
+    abs add arctan cos cosh divide exp expm1 log log1p maximum minimum multiply negative power reciprocal sign sin sinh
+    sqrt square subtract tan tanh
     """.split()
 )
 
 
-_silent: Callable[[Callable[..., Any]], Callable[..., Any]] = np.errstate(all="ignore")  # as a decorator
-
-
-@_silent
-def _call(function: Callable[..., Any], *args: Any) -> Any:
+@np.errstate(all="ignore")  # a tensor's log(0) is silent, as in PyTorch and on a GPU
+def _quietly(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
+
+
+def _pooled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An element-wise function whose large results lie in memory from the pool."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        first = args[0]
+        if type(first) is not np.ndarray or first.nbytes < memory.LEAST or first.dtype.char not in "fd" or kwargs:
+            return function(*args, **kwargs)
+        for other in args[1:]:
+            kind = type(other)
+            if kind is np.ndarray:
+                if other.shape != first.shape or other.dtype != first.dtype:
+                    return function(*args)
+            elif kind is not float and kind is not int:
+                return function(*args)
+        return function(*args, out=memory.empty_like(first))
+
+    return call
 
 
 class CpuBackend(Backend):
     name = "numpy"
     device_type = "cpu"
-    quietly = staticmethod(_call)
+    quietly = staticmethod(_quietly)
 
     def __init__(self) -> None:
         has_numba = importlib.util.find_spec("numba") is not None
         super().__init__(np, "tinycnn.kernels.cpu" if has_numba else None)
 
     def _array_function(self, name: str) -> Callable[..., Any]:
+        own: Callable[..., Any] | None = getattr(memory, name, None) if name in ("empty", "empty_like", "zeros") else None
+        if own is not None:
+            return own
         function = super()._array_function(name)
-        return _silent(function) if name in _WARNING_FUNCTIONS else function
+        return _pooled(function) if name in _ELEMENTWISE else function
+
+    def owner(self, array: Array) -> Array:
+        base = array.base
+        return base if type(base) is np.ndarray else array  # a block of the pool is no array of anybody's
 
     def scipy_special(self, name: str) -> Callable[[Array], Array]:
         import scipy.special

@@ -39,7 +39,7 @@ class Add(Op):
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         ctx.shapes = shape_of(a), shape_of(b)
-        return a + b
+        return ctx.backend.add(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
@@ -53,7 +53,7 @@ class Sub(Op):
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         ctx.shapes = shape_of(a), shape_of(b)
-        return a - b
+        return ctx.backend.subtract(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
@@ -68,7 +68,7 @@ class Mul(Op):
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         ctx.shapes = shape_of(a), shape_of(b)
         _save(ctx, a if ctx.needs_input_grad[1] else None, b if ctx.needs_input_grad[0] else None)
-        return a * b
+        return ctx.backend.multiply(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:

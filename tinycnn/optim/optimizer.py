@@ -103,15 +103,16 @@ class Optimizer:
     ) -> None:
         """Call kernels.KERNEL(param, grad, *states, *numbers), which works in place; float16, a storage format, is
         computed in float32."""
-        array, g, kernels = param.array, grad.array, param.backend.kernels
+        array, g, quietly = param.array, grad.array, param.backend.quietly
+        step = getattr(param.backend.kernels, kernel)
         if group["maximize"]:
             g = param.backend.negative(g)
         memory: list[Array | None] = [None if state is None else state.array for state in states]
         if array.dtype.itemsize > 2:
-            getattr(kernels, kernel)(array, g, *memory, *numbers)
+            quietly(step, array, g, *memory, *numbers)
             return
         wide = array.astype("float32")
-        getattr(kernels, kernel)(wide, g.astype("float32"), *memory, *numbers)
+        quietly(step, wide, g.astype("float32"), *memory, *numbers)
         array[...] = wide
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:

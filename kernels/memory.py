@@ -1,0 +1,189 @@
+"""Memory for arrays on the CPU that is used again, instead of being given back to the system and asked for anew.
+
+A training step makes the same arrays in every round, some of them tens of megabytes large. Large memory comes fresh
+from the system, page by page: each page is zeroed when it is first touched, which takes longer than the write that
+touched it. So a block that is no longer needed is kept here until an array of about its size is made.
+
+    empty((64, 3, 224, 224), np.float32)  ->  ndarray --base--> _Lease --> a block of pages
+
+The array is a plain ndarray. Its memory belongs to a `_Lease`, which every view of it holds too; when the last of them
+is gone Python deletes the lease, and that is how the block comes back. Blocks are cut in sizes that differ by an eighth
+at most and begin with a page of memory; what is in use and what is kept together stay below `1.25 x (the most ever in use) +
+64 MiB`: the sizes that nobody asked for longest go first.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections import OrderedDict, deque
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+LEAST = 1 << 16  # bytes; below, NumPy's own allocator keeps memory for the next time too
+_HUGE = 1 << 21  # from this size on the system is asked for large pages: fewer to touch, fewer addresses to look up
+_SLACK = 64 << 20
+
+
+class _Lease(np.ndarray):  # type: ignore[type-arg]
+    """The bytes of one block, for as long as an array uses them."""
+
+    block: mmap.mmap | None = None  # a view of a lease has none, but holds the lease
+
+    def __del__(self) -> None:
+        if self.block is not None:
+            _returned.append(self.block)
+
+
+# Where leases put their blocks. Python may delete one at any moment, in any thread, while the pool's lock is held too:
+# so nothing more is done then, and the pool looks here when it is next asked for something. Appending is atomic.
+_returned: deque[mmap.mmap] = deque()
+
+
+def _block_size(nbytes: int) -> int:
+    """nbytes rounded up to one of the eight sizes from a power of two to the next."""
+    step = 1 << (nbytes - 1).bit_length() - 4
+    return -(-nbytes // step) * step
+
+
+class Pool:
+    """Blocks of memory by size, and how much of it is in use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, list[mmap.mmap]] = OrderedDict()  # the size last used stands last
+        self._used = self._used_peak = self._reserved = self._reserved_peak = self._most = 0
+        self._blocks = self._taken = self._mapped = 0
+
+    def lease(self, nbytes: int) -> _Lease:
+        """At least nbytes of memory that holds anything."""
+        size = _block_size(nbytes)
+        with self._lock:
+            if _returned:
+                self._collect()
+            kept = self._kept.get(size)
+            block = kept.pop() if kept else self._other_block(size)
+            self._blocks += 1
+            self._taken += 1
+            self._used += len(block)
+            if self._used > self._used_peak:
+                self._used_peak = self._used
+                self._most = max(self._most, self._used)
+        lease = _Lease(nbytes, np.uint8, block)
+        lease.block = block
+        return lease
+
+    def _other_block(self, size: int) -> mmap.mmap:
+        """A kept block of the next sizes up, at most a quarter too large, or a new one."""
+        for larger in (_block_size(size + 1), _block_size(size + (size >> 3) + 1)):
+            kept = self._kept.get(larger)
+            if kept:
+                return kept.pop()
+        self._shrink(max(self._most, self._used + size) * 5 // 4 + _SLACK - size)
+        try:
+            block = mmap.mmap(-1, size)
+        except (OSError, OverflowError, ValueError):
+            self._shrink(0)
+            try:
+                block = mmap.mmap(-1, size)
+            except (OSError, OverflowError, ValueError):
+                raise MemoryError(f"Unable to allocate {size / 2**20:,.0f} MiB") from None
+        if size >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+            block.madvise(mmap.MADV_HUGEPAGE)
+        self._mapped += 1
+        self._reserved += size
+        self._reserved_peak = max(self._reserved_peak, self._reserved)
+        return block
+
+    def _collect(self) -> None:
+        """Take in what leases have left."""
+        while _returned:
+            block = _returned.popleft()
+            size = len(block)
+            self._used -= size
+            self._blocks -= 1
+            kept = self._kept.get(size)
+            if kept is None:
+                kept = self._kept[size] = []
+            kept.append(block)
+            self._kept.move_to_end(size)
+
+    def _shrink(self, most: int) -> None:
+        """Let go of kept blocks until no more than `most` bytes are held, or none is kept."""
+        while self._reserved > most and self._kept:
+            size, blocks = next(iter(self._kept.items()))
+            if blocks:
+                blocks.pop().close()
+                self._reserved -= size
+            else:
+                del self._kept[size]
+
+    def empty_cache(self) -> None:
+        """Give every block that is not in use back to the system."""
+        with self._lock:
+            self._collect()
+            self._shrink(0)
+
+    def reset_peak(self) -> None:
+        """Let the peaks begin anew at what there is now."""
+        with self._lock:
+            self._collect()
+            self._used_peak, self._reserved_peak = self._used, self._reserved
+
+    def stats(self) -> dict[str, int]:
+        """Bytes and blocks, under the names of torch.cuda.memory_stats: "allocated" is what arrays use, "reserved" also
+        what is kept for the next ones, a "segment" is a block that the system was asked for."""
+        with self._lock:
+            self._collect()
+            return {
+                "allocated_bytes.all.current": self._used,
+                "allocated_bytes.all.peak": self._used_peak,
+                "reserved_bytes.all.current": self._reserved,
+                "reserved_bytes.all.peak": self._reserved_peak,
+                "allocation.all.current": self._blocks,
+                "allocation.all.allocated": self._taken,
+                "segment.all.allocated": self._mapped,
+            }
+
+    def forked(self) -> None:
+        """In the child of a fork: whoever held the lock is not here to release it."""
+        self._lock = threading.Lock()
+
+
+pool = Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool.forked)
+
+
+def empty(shape: int | tuple[int, ...], dtype: Any = np.float64) -> Array:
+    """A C-contiguous array that holds anything, as np.empty."""
+    kind = np.dtype(dtype)
+    nbytes = kind.itemsize
+    for size in (shape,) if isinstance(shape, int) else shape:
+        nbytes *= size if size > 0 else 0
+    if nbytes < LEAST or kind.hasobject:
+        return np.empty(shape, kind)
+    return np.ndarray(shape, kind, pool.lease(nbytes))
+
+
+def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> Array:
+    """A C-contiguous array of zeros."""
+    array = empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def empty_like(x: Array) -> Array:
+    """An array of x's shape and dtype, whose axes lie in memory in the order of x's."""
+    if x.nbytes < LEAST or x.dtype.hasobject:
+        return np.empty_like(x, subok=False)
+    if x.flags.c_contiguous:
+        return np.ndarray(x.shape, x.dtype, pool.lease(x.nbytes))
+    strides = x.strides
+    order = sorted(range(x.ndim), key=lambda axis: -abs(strides[axis]))
+    back = sorted(range(x.ndim), key=order.__getitem__)
+    return np.ndarray([x.shape[axis] for axis in order], x.dtype, pool.lease(x.nbytes)).transpose(back)
