@@ -27,6 +27,8 @@ Array = Any
 LEAST = 1 << 16  # bytes; below, NumPy's own allocator keeps memory for the next time too
 _HUGE = 1 << 21  # from this size on the system is asked for large pages: fewer to touch, fewer addresses to look up
 _SLACK = 64 << 20
+# By default Python's anonymous memory is shared with forked processes: what one computes would appear in the other.
+_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 
 
 class _Lease(np.ndarray):  # type: ignore[type-arg]
@@ -85,11 +87,11 @@ class Pool:
                 return kept.pop()
         self._shrink(max(self._most, self._used + size) * 5 // 4 + _SLACK - size)
         try:
-            block = mmap.mmap(-1, size)
+            block = mmap.mmap(-1, size, **_PRIVATE)
         except (OSError, OverflowError, ValueError):
             self._shrink(0)
             try:
-                block = mmap.mmap(-1, size)
+                block = mmap.mmap(-1, size, **_PRIVATE)
             except (OSError, OverflowError, ValueError):
                 raise MemoryError(f"Unable to allocate {size / 2**20:,.0f} MiB") from None
         if size >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):

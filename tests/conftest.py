@@ -11,6 +11,9 @@ import pytest
 
 import tinycnn
 
+# Tests that move the user's cache folder elsewhere would compile the CPU's kernels there, each anew.
+os.environ.setdefault("TINYCNN_CACHE_DIR", str(pathlib.Path.home() / ".cache" / "tinycnn" / "tests"))
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

@@ -1,21 +1,20 @@
 """How the kernels of this folder are compiled and launched.
 
-A kernel is a plain function whose outer loop is `for job in prange(jobs)`. `@kernel` compiles it twice, each time only
-when it is first needed: with its jobs spread over threads, and with its jobs one after another, because starting the
-threads costs about as much as adding up a hundred thousand numbers. Results never depend on which of the two ran, nor
-on the number of threads: every job writes to a place of its own, and partial sums are cut by the shape of the data.
+A kernel is a plain function whose outer loop is `for job in prange(jobs)`. `@kernel` compiles it when it is first
+needed, for the types of its arguments, into a function that does any part of the jobs (`_parts.py`). It runs with its
+jobs spread over threads, or with one after another, because starting the threads costs about as much as adding up a
+hundred thousand numbers. Results never depend on which of the two it is, nor on the number of threads: every job
+writes to a place of its own, and partial sums are cut by the shape of the data.
 
-Compiled code is cached on disk (`cache=True`), in the `__pycache__` beside the source, or in the user's cache folder
-when that cannot be written to. `_FAST_MATH` allows only what keeps NaN and infinity: fused multiply-add, and adding up
-in another order.
+Compiled code is kept on the disk (`_cache.py`). `_FAST_MATH` allows only what keeps NaN and infinity: fused
+multiply-add, and adding up in another order.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
@@ -23,9 +22,15 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numba
-import numba.core.event
 import numpy as np
 from numba import prange
+from numba.core.compiler_lock import global_compiler_lock
+
+from ..cores import starting_threads
+from ._cache import FunctionCache
+from ._parts import MOST_NUMBERS, in_parts
+from ._progress import functions
+from ._simd import call
 
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
     numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
@@ -33,7 +38,7 @@ if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
 Array = Any
 
 _FAST_MATH = {"contract", "reassoc"}
-OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": _FAST_MATH, "nogil": True}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": _FAST_MATH, "nogil": True}
 # Of Numba's parallel rewritings only prange: the others (array expressions, assignments to slices) triple compile time.
 _ONLY_PRANGE = {
     name: name == "prange"
@@ -41,15 +46,25 @@ _ONLY_PRANGE = {
 }
 _WORTH_THREADS = 1 << 16  # simple operations; less than this is done before the threads have started
 
-functions: set[FunctionType] = set()  # all that were made kernels
+
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """A function that Numba compiles when it is first called, and that is then kept on the disk."""
+    assert isinstance(function, FunctionType)
+    dispatcher = numba.njit(**OPTIONS, **options)(function)
+    dispatcher._cache = FunctionCache(function)
+    return dispatcher
 
 
-class _Launch:
-    """When threads may be started: by one caller at a time, for they use all cores anyway and Numba's `workqueue` layer
-    bears no second one; and never in a forked process, where GNU's OpenMP would end the process."""
+class _Threads:
+    """How many there are, and when they may be started: by one caller at a time, for they use all cores anyway and
+    Numba's `workqueue` layer bears no second one; and never in a forked process, where GNU's OpenMP would end the
+    process."""
 
-    lock = threading.Lock()
+    most = int(numba.config.NUMBA_NUM_THREADS)
+    count = min(most, starting_threads())
     allowed = True
+    lock = threading.Lock()
+    arguments = np.empty(MOST_NUMBERS, np.int64)  # of the kernel that is launched; who holds the lock may write here
 
     @classmethod
     def after_fork(cls) -> None:
@@ -57,36 +72,92 @@ class _Launch:
         cls.lock = threading.Lock()
 
 
+_ARGUMENTS_ADDRESS = int(_Threads.arguments.__array_interface__["data"][0])
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Launch.after_fork)
+    # A process forked while another thread compiles would find Numba's lock taken, by a thread that it does not have.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=lambda: (global_compiler_lock.release(), _Threads.after_fork()),
+    )
+
+
+_this_thread = threading.local()  # whether it has got its number of threads
+
+
+def set_num_threads(n: int) -> None:
+    """Let kernels use n threads, called from this Python thread or from one that has called none yet.
+
+    Raises:
+        ValueError: if n is not between 1 and the number of cores that this process may use.
+    """
+    if not 1 <= n <= _Threads.most:
+        raise ValueError(f"set_num_threads: expected 1 to {_Threads.most} threads, got {n}")
+    _Threads.count = n
+    _this_thread.counted = True
+    numba.set_num_threads(n)
+
+
+def get_num_threads() -> int:
+    """The threads that kernels called from this Python thread use; at first every core that this process may use, or
+    TINYCNN_NUM_THREADS. No other Python thread changes it, so that a kernel's memory can be cut by it beforehand."""
+    if not getattr(_this_thread, "counted", False):
+        _this_thread.counted = True
+        numba.set_num_threads(_Threads.count)
+    return int(numba.get_num_threads())
+
+
+def _on_threads(function: int, arguments: Array, count: int) -> None:
+    for i in prange(count):
+        call(function, (i, numba.get_thread_id(), arguments.ctypes.data))
+
+
+def _in_turn(function: int, arguments: Array, count: int) -> None:
+    for i in range(count):
+        call(function, (i, 0, arguments.ctypes.data))
+
+
+_run_on_threads = compiled(_on_threads, parallel=_ONLY_PRANGE)
+_run_in_turn = compiled(_in_turn)
+
+
+def run_jobs(function: int, arguments: Array, count: int) -> None:
+    """Call the function at an address with (i, thread, address of the arguments) for i = 0 ... count - 1."""
+    if not _Threads.allowed or get_num_threads() == 1:
+        _run_in_turn(function, arguments, count)
+    else:
+        with _Threads.lock:
+            _run_on_threads(function, arguments, count)
 
 
 class Kernel:
     """A compiled function: `k(work, *args)`, where work is about the number of simple operations that it will do."""
 
-    run_both = False  # set by warm_up
-
     def __init__(self, function: FunctionType) -> None:
         self.__doc__ = function.__doc__
-        # Numba's cache goes by a function's name: the second compilation needs a name of its own.
-        name = f"{function.__name__}_serial"
-        serial = FunctionType(function.__code__, function.__globals__, name, function.__defaults__)
-        serial.__qualname__ = name
-        serial.__module__ = function.__module__
-        functions.update((function, serial))
-        self._serial = numba.njit(**OPTIONS)(serial)
-        self._parallel = numba.njit(parallel=_ONLY_PRANGE, **OPTIONS)(function)
+        self.function = function
+        self._compiled: Any = None
+
+    @property
+    def compiled(self) -> Any:
+        """The function of (part, parts, *args)."""
+        if self._compiled is None:
+            function = in_parts(self.function)
+            functions.add(function)
+            self._compiled = compiled(function)
+        return self._compiled
 
     def __call__(self, work: int, *args: Any) -> None:
-        if Kernel.run_both:
-            self._serial(*args)
-            with _Launch.lock:
-                self._parallel(*args)
-        elif work < _WORTH_THREADS or not _Launch.allowed or numba.get_num_threads() == 1:
-            self._serial(*args)
-        else:
-            with _Launch.lock:
-                self._parallel(*args)
+        run = self._compiled or self.compiled
+        if work < _WORTH_THREADS or not _Threads.allowed or (parts := get_num_threads()) == 1:
+            run(0, 1, *args)
+            return
+        with _Threads.lock:
+            arguments = _Threads.arguments
+            run(-1, _ARGUMENTS_ADDRESS, *args)
+            arguments[1] = parts
+            _run_on_threads(arguments[0], arguments, parts)
 
 
 def kernel(function: Callable[..., None]) -> Kernel:
@@ -95,67 +166,25 @@ def kernel(function: Callable[..., None]) -> Kernel:
     return Kernel(function)
 
 
-def set_num_threads(n: int) -> None:
-    """Let kernels called from this thread use n threads.
-
-    Raises:
-        ValueError: if n is not between 1 and the number of cores that this process may use.
-    """
-    most = int(numba.config.NUMBA_NUM_THREADS)
-    if not 1 <= n <= most:
-        raise ValueError(f"set_num_threads: expected 1 to {most} threads, got {n}")
-    numba.set_num_threads(n)
-
-
-def get_num_threads() -> int:
-    """The threads that kernels called from this thread use; at first every core that this process may use."""
-    return int(numba.get_num_threads())
-
-
-class _CompileListener(numba.core.event.Listener):  # type: ignore[misc]
-    def __init__(self, callback: Callable[[str], object]) -> None:
-        self._callback = callback
-
-    def on_start(self, event: Any) -> None:
-        function = event.data["dispatcher"].py_func
-        if function in functions:
-            self._callback(function.__name__.removeprefix("_").removesuffix("_serial"))
-
-    def on_end(self, event: Any) -> None:
-        return None
-
-
-@contextmanager
-def on_compile(callback: Callable[[str], object]) -> Iterator[None]:
-    """Within the block, call callback(name) whenever a kernel is about to be compiled; loading it from disk is silent.
-
-    A name can come more than once: for another dtype, and for one thread or many.
-    """
-    with numba.core.event.install_listener("numba:compile", _CompileListener(callback)):
-        yield
-
-
 def warm_up(dtypes: Iterable[Any] = ("float32",)) -> None:
     """Compile every kernel for these dtypes, or load it from the disk, by running it once on a tiny input."""
     from ._examples import run_all
 
-    Kernel.run_both = True
-    try:
-        for dtype in dtypes:
-            run_all(np.dtype(dtype))
-    finally:
-        Kernel.run_both = False
+    for run in (_run_on_threads, _run_in_turn):
+        run(0, np.zeros(1, np.int64), 0)
+    for dtype in dtypes:
+        run_all(np.dtype(dtype))
 
 
 __all__ = [
     "OPTIONS",
     "Array",
     "Kernel",
-    "functions",
+    "compiled",
     "get_num_threads",
     "kernel",
-    "on_compile",
     "prange",
+    "run_jobs",
     "set_num_threads",
     "warm_up",
 ]

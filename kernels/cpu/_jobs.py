@@ -1,7 +1,7 @@
 """Kernels of the second kind: one job each, on numbers alone, compiled in a fraction of the time.
 
 A `kernel` of `_jit.py` takes arrays and holds its own loop over jobs; Numba compiles it for every combination of
-types, and twice. What the fast convolutions do between their vector instructions is arithmetic on addresses, so they
+types. What the fast convolutions do between their vector instructions is arithmetic on addresses, so they
 are written as functions of one job, and of a list of integers that is the same for all jobs:
 
     class Copy(NamedTuple):
@@ -16,8 +16,8 @@ are written as functions of one job, and of a list of integers that is the same 
 
     copy_rows(10, Copy(address(x), address(y), 64))
 
-Such a function is compiled once; the loop over jobs, with threads and without, is one kernel for all of them
-(`_run`). `thread` counts from 0 below the number of threads: a job may use that part of some memory as its own.
+Such a function is compiled once; the loop over jobs, with threads and without, is the same for all of them
+(`run_jobs`). `thread` counts from 0 below the number of threads: a job may use that part of some memory as its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, NamedTuple
 
-import numba
 import numba.core.event
 import numpy as np
 from llvmlite import ir
@@ -34,24 +33,20 @@ from numba.core import cgutils, types
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
-from ._jit import OPTIONS, Array, functions, kernel, prange
-from ._simd import call
+from ._cache import FunctionCache
+from ._jit import OPTIONS, Array, compiled, run_jobs
+from ._progress import functions
 
 _SIGNATURE = (types.int64, types.int64, types.int64), types.void
-_WORK = 1 << 62  # of unknown amount, but never too little for threads
 _INT, _BYTE, _FLOAT = ir.IntType(64), ir.IntType(8), ir.FloatType()
-
-
-@kernel
-def _run(function: int, fields: Array, count: int) -> None:
-    for job in prange(count):
-        call(function, (job, numba.get_thread_id(), fields.ctypes.data))
 
 
 class _Function(CFunc):
     """Says when it is compiled, as Numba's other functions do."""
 
     py_func: FunctionType
+    _cache: Any
+    address: int
 
     def _compile_uncached(self) -> Any:
         self.py_func = self._pyfunc  # type: ignore[attr-defined]
@@ -70,14 +65,11 @@ class Jobs:
 
     def __call__(self, count: int, fields: NamedTuple) -> None:
         if self.compiled is None:
-            compiled = _Function(self._function, _SIGNATURE, locals={}, options=_FUNCTION_OPTIONS)
-            compiled.enable_caching()
-            compiled.compile()
-            self.compiled = compiled
-        _run(_WORK, self.compiled.address, np.array(fields, np.int64), count)
-
-
-_FUNCTION_OPTIONS = {name: OPTIONS[name] for name in ("error_model", "fastmath", "nogil")}
+            function = _Function(self._function, _SIGNATURE, locals={}, options=OPTIONS)
+            function._cache = FunctionCache(self._function)
+            function.compile()
+            self.compiled = function
+        run_jobs(self.compiled.address, np.array(fields, np.int64), count)
 
 
 def jobs(function: Callable[[int, int, int], None]) -> Jobs:
@@ -87,8 +79,9 @@ def jobs(function: Callable[[int, int, int], None]) -> Jobs:
 
 
 def helper(function: Callable[..., Any]) -> Any:
-    """Compile a function that kernels call. It becomes part of them, so it stands in the same file as they."""
-    return numba.njit(**OPTIONS)(function)
+    """Compile a function that kernels call. It becomes part of them."""
+    assert isinstance(function, FunctionType)
+    return compiled(function)
 
 
 def address(x: Array) -> int:

@@ -10,8 +10,6 @@ one unit in the last place. The normal distribution function is, with t = 1 / (1
 
 (M. Abramowitz, I. A. Stegun, "Handbook of Mathematical Functions" (1964), 7.1.26). Both are for single precision; for
 double precision the C library's functions are called.
-
-Numba's disk cache looks at the file of a kernel, not at this one: after a change here, delete the `__pycache__`.
 """
 
 from __future__ import annotations

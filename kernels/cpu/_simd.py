@@ -20,19 +20,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import pathlib
 import platform
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import llvmlite
-import numba
 from llvmlite import binding, ir
 from numba.core import cgutils, types
-from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
+
+from . import _cache
+from ._cache import processor
 
 Value = Any  # of a register, while code is written
 
@@ -51,17 +50,8 @@ class Chip(NamedTuple):
 CHIPS = {chip.name: chip for chip in (Chip("avx512", 16, 14), Chip("avx2", 8, 6), Chip("neon", 4, 14))}
 
 
-def _target() -> tuple[str, str]:
-    """The processor and its features, as Numba was told or has found."""
-    name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
-    if name is None:
-        name = binding.get_host_cpu_name()
-        features = binding.get_host_cpu_features().flatten() if features is None else features
-    return name, features or ""
-
-
 def _widest() -> Chip | None:
-    features = set(_target()[1].split(","))
+    features = set(processor()[1].split(","))
     if "+avx512f" in features:
         return CHIPS["avx512"]
     if {"+avx2", "+fma"} <= features:
@@ -198,62 +188,43 @@ _engines: list[Any] = []  # they own the compiled code
 def _machine() -> Any:
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    name, features = _target()
+    name, features = processor()
     model = "static" if platform.machine() in ("x86_64", "AMD64") else "default"
     target = binding.Target.from_default_triple()
     return target.create_target_machine(name, features, opt=3, reloc=model, codemodel="jitdefault", jit=True)
 
 
-def _compile(chip: Chip, arity: int, body: Body, options: tuple[Any, ...]) -> int:
-    name = "_".join([body.__name__.strip("_"), chip.name, *(str(o) for o in options if isinstance(o, int | str))])
+def _module(chip: Chip, arity: int, body: Body, options: tuple[Any, ...], name: str) -> ir.Module:
+    """A module with the one function that the body writes."""
     module = ir.Module(name)
     module.triple = binding.get_default_triple()
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_INT] * arity), name)
     builder = ir.IRBuilder(function.append_basic_block("start"))
     body(Writer(builder, chip.lanes), *function.args, *options)
     builder.ret_void()
-    text = str(module)
-    stored = _Stored(name, text)
-    code = binding.parse_assembly(text)
-    machine_code = stored.read()
+    return module
+
+
+def _compile(chip: Chip, arity: int, body: Body, options: tuple[Any, ...]) -> int:
+    name = "_".join([body.__name__.strip("_"), chip.name, *(str(o) for o in options if isinstance(o, int | str))])
+    sources = _cache.sources(body.__module__.rpartition(".")[2])
+    made_of = repr((sources, body.__module__, body.__qualname__, arity, options))
+    file = f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:20]}.o"
+    machine_code = _cache.read(file)
     if machine_code is None:
+        code = binding.parse_assembly(str(_module(chip, arity, body, options, name)))
         tuning = binding.create_pipeline_tuning_options(speed_level=2)
         tuning.loop_unrolling = False
         passes = binding.create_pass_builder(_machine(), tuning)
         passes.getModulePassManager().run(code, passes)
-    engine = binding.create_mcjit_compiler(code, _machine())
-    engine.set_object_cache(lambda _, made: stored.write(made), lambda _: machine_code)
+        engine = binding.create_mcjit_compiler(code, _machine())
+        engine.set_object_cache(lambda _, made: _cache.write(file, made))
+    else:
+        engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())
+        engine.add_object_file(binding.ObjectFileRef.from_data(machine_code))
     engine.finalize_object()
     _engines.append(engine)
     return int(engine.get_function_address(name))
-
-
-class _Stored:
-    """Machine code on the disk, where Numba has its own; named by what it was made of, so that it is never stale."""
-
-    def __init__(self, name: str, text: str) -> None:
-        made_of = "\n".join([*_target(), llvmlite.__version__, text])
-        folder = FunctionCache(_compile).cache_path
-        self._path = pathlib.Path(folder) / f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:32]}.o"
-
-    def read(self) -> bytes | None:
-        """None if there is none, or not all of it."""
-        try:
-            whole = self._path.read_bytes()
-        except OSError:
-            return None
-        return whole[32:] if hashlib.sha256(whole[32:]).digest() == whole[:32] else None
-
-    def write(self, machine_code: bytes) -> None:
-        """Store it, if the disk lets us; another process may be doing the same."""
-        mine = self._path.with_suffix(f".{os.getpid()}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            mine.write_bytes(hashlib.sha256(machine_code).digest() + machine_code)
-            mine.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                mine.unlink(missing_ok=True)
 
 
 @functools.cache

@@ -22,10 +22,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from ._jit import Array
+from ._jit import Array, get_num_threads
 from ._jobs import address, clear, copy, fields, jobs, number
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
@@ -230,7 +229,7 @@ def _walk(
     chunk, images = _job(chip, size, stride[0], kernel_size[0], line)
     per_image, groups = -(-size[0] // chunk), -(-n // images)
     length = kernel_size[0] * kernel_size[1] * c
-    threads = numba.get_num_threads()
+    threads = get_num_threads()
     part = share(panels, max(1, groups * per_image * panels // _JOBS))
     parts = -(-panels // part)
     walk = _Walk(
@@ -290,7 +289,7 @@ def correlate(chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, stri
         stride = stride[0], pixels * stride[1]
     k, c, r, s = w.shape
     _, p, q, _ = y.shape
-    lanes, threads, taps = chip.lanes, numba.get_num_threads(), r * s
+    lanes, threads, taps = chip.lanes, get_num_threads(), r * s
     blocks, panels = -(-k // lanes), -(-k // (2 * lanes))
     work_floats = max(_lines_floats(chip, (p, q), (r, s), stride, c), lanes * lanes)
     add, u, work = pieces(panels * 2 * lanes, panels * taps * c * 2 * lanes, threads * work_floats)
@@ -333,7 +332,7 @@ def input_grad(chip: Chip, g: Array, w: Array, x: Array, stride: Pair, origin: P
     """g (N, P, Q, K), w (K, C, R, S) -> x (N, H, W, C)."""
     k, c, r, s = w.shape
     _, height, width, _ = x.shape
-    lanes, threads = chip.lanes, numba.get_num_threads()
+    lanes, threads = chip.lanes, get_num_threads()
     if stride == (1, 1) and 2 * c <= lanes:
         turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
         correlate(chip, g, turned, None, x, (1, 1), (r - 1 - origin[0], s - 1 - origin[1]))

@@ -30,11 +30,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from . import _transforms as transforms
-from ._jit import Array
+from ._jit import Array, get_num_threads
 from ._jobs import address, fields, helper, jobs, move
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
@@ -378,7 +377,7 @@ def correlate(
     lanes, vector, places = chip.lanes, chip.lanes * FLOAT_BYTES, f.size**2
     w = padded_weights(w, lanes)
     down, across = -(-p // f.m), -(-q // f.m)
-    total, threads = n * down * across, numba.get_num_threads()
+    total, threads = n * down * across, get_num_threads()
     blocks, panels = -(-channels // lanes), -(-k // (2 * lanes))
     rows = blocks * lanes
     few = total <= _FEW_TILES and places * rows * k * FLOAT_BYTES > _MUCH and panels > 1

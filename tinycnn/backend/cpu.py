@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -123,6 +122,6 @@ class CpuBackend(Backend):
 
 def available_cores() -> int:
     """The cores this process may use, which in a container can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    from tinycnn.kernels import cores
+
+    return int(cores.available_cores())

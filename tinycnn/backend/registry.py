@@ -15,6 +15,7 @@ from . import base
 from .base import Array, Backend
 from .cpu import CpuBackend, available_cores
 from .cuda import CudaBackend, cuda_status
+from .cuda.status import current_device
 
 
 class device:  # noqa: N801 - PyTorch's name
@@ -85,7 +86,7 @@ def get_backend(where: str | device | Backend | None = None) -> Backend:
     place = where if isinstance(where, device) else device(where)
     if place.type == "cpu":
         return _cpu
-    index = place.index or 0
+    index = current_device() if place.index is None else place.index
     if index not in _cuda:
         _cuda[index] = CudaBackend(index)
         _cuda[index].random.seed(_seed)
@@ -158,6 +159,24 @@ def random_seed() -> int:
     return _seed
 
 
+def pinned(array: np.ndarray) -> np.ndarray:
+    """The array in page-locked memory of the host; as it is, where CUDA cannot be used."""
+    if not cuda_status()[0]:
+        return array
+    from .cuda.streams import pin
+
+    return pin(array)
+
+
+def is_pinned(array: Array) -> bool:
+    """Whether an array lies in page-locked memory of the host."""
+    if not isinstance(array, np.ndarray) or not cuda_status()[0]:
+        return False
+    from .cuda import streams
+
+    return streams.is_pinned(array)
+
+
 class use_kernels:  # noqa: N801 - reads as a function, and is a context manager too
     """Choose the kernels: "fast" (Numba, CUDA) or "reference" (array code, for reading and for comparing).
 
@@ -211,8 +230,26 @@ def on_compile(callback: Callable[[str], object]) -> Iterator[None]:
         yield
 
 
+def kernels_are_kept(label: str, now: bool = False) -> bool:
+    """Whether the compiled CPU kernels of what the label names are on the disk; with `now`, note that they are.
+
+    The note stands beside the kernels, so it ends with them: when they are deleted, or their sources change.
+    """
+    if not _cpu.kernels.fast_kernels():
+        return False
+    from tinycnn.kernels.cpu import _cache
+
+    note = f"{label}-{_cache.sources('__init__')}"
+    if now:
+        _cache.write(note, b"")
+    return _cache.read(note) is not None
+
+
 def set_num_threads(n: int) -> None:
     """Let the CPU's kernels use n threads; the matrix products of NumPy too, if threadpoolctl is installed.
+
+    It holds for this Python thread, and for those that have called no kernel yet. At first there are as many as the
+    process may use cores, by its affinity and by the quota of its container; TINYCNN_NUM_THREADS says fewer.
 
     Raises:
         ValueError: if n is not between 1 and the cores that this process may use.
@@ -224,10 +261,15 @@ def set_num_threads(n: int) -> None:
         from tinycnn.kernels import cpu
 
         cpu.set_num_threads(n)
+    _hold_blas(n)
+
+
+def _hold_blas(n: int) -> None:
+    """Let the matrix products of NumPy use n threads, if threadpoolctl is installed."""
     if importlib.util.find_spec("threadpoolctl") is not None:
         import threadpoolctl
 
-        threadpoolctl.threadpool_limits(n)
+        threadpoolctl.threadpool_limits(n, user_api="blas")
 
 
 def get_num_threads() -> int:
@@ -274,6 +316,13 @@ def get_precision() -> str:
 
 
 def _read_environment() -> None:
+    from tinycnn.kernels import cores
+
+    threads = cores.starting_threads()
+    # The BLAS knows nothing of a container's quota. Its own variables may say less, and are then left alone.
+    said = [os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OPENBLAS", "MKL", "OMP", "VECLIB")]
+    if threads < (os.cpu_count() or 1) and not any(text.isdecimal() and int(text) <= threads for text in said):
+        _hold_blas(threads)
     name = os.environ.get("TINYCNN_KERNELS")
     if name:
         try:
@@ -295,7 +344,9 @@ __all__ = [
     "get_kernels",
     "get_num_threads",
     "get_precision",
+    "kernels_are_kept",
     "on_compile",
+    "pinned",
     "random_seed",
     "seed_random_sources",
     "set_backend",

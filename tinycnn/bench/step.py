@@ -151,7 +151,7 @@ def their_step(
     copy_weights(ours, net)
     device = str(images.device)
     net = net.to(device)
-    X, y = torch.tensor(images.numpy(), device=device), torch.tensor(labels.numpy(), device=device)
+    X, y = (torch.tensor(x.cpu().numpy(), device=device) for x in (images, labels))
     wait = torch.cuda.synchronize if images.device.type == "cuda" else (lambda: None)
     if channels_last:
         net, X = net.to(memory_format=torch.channels_last), X.to(memory_format=torch.channels_last)

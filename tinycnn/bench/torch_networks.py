@@ -38,7 +38,7 @@ def copy_weights(ours: Any, theirs: nn.Module) -> None:
     """Give a PyTorch network the parameters and buffers of a tinycnn one."""
     with torch.no_grad():
         for mine, other in _pairs(ours, theirs):
-            other.copy_(torch.tensor(mine.detach().numpy()))
+            other.copy_(torch.tensor(mine.detach().cpu().numpy()))
 
 
 def copy_to_ours(theirs: nn.Module, ours: Any) -> None:

@@ -250,6 +250,23 @@ def info() -> None:
 
 
 @app.command()
+def warmup(
+    networks: Annotated[
+        list[str] | None, typer.Argument(metavar="NETWORK", help="Networks; else all.")
+    ] = None,
+    processes: Annotated[int | None, typer.Option(metavar="N", help="How many; else one a core.")] = None,
+) -> None:
+    """Compile the CPU's kernels beforehand, on all cores.
+
+    Else the first training step on a machine does so. Compiled kernels are kept in
+    the user's cache folder, or in that of TINYCNN_CACHE_DIR.
+    """
+    from .warmup import run
+
+    run(networks or [], processes)
+
+
+@app.command()
 def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Networks; else all, as a table.")] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer instead of the stages.")] = False,
