@@ -10,9 +10,9 @@ several devices, speed. `install()` puts it in the place of CuPy for the rest of
 
 from __future__ import annotations
 
-import contextlib
 import importlib.machinery
 import json
+import math
 import operator
 import pathlib
 import sys
@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import standin_device as device
+from standin_device import counted
 
 _SURFACE = json.loads((pathlib.Path(__file__).parent / "cupy_surface.json").read_text(encoding="utf-8"))
 _FUNCTIONS: dict[str, str] = _SURFACE["functions"]
@@ -34,56 +36,58 @@ _KEEP_ORDER = frozenset(
     swapaxes transpose view zeros_like
     """.split()
 )
+_VIEWS = frozenset("ravel".split())  # may share it, but in C order
 # What atomicAdd serves, after CuPy's scatter_add.
 _ATOMIC = frozenset(map(np.dtype, ("int32", "uint32", "uint64", "float16", "float32", "float64")))
-
-
-class Traffic:
-    """What went between host and device, and how often the host waited."""
-
-    def __init__(self) -> None:
-        self.to_device = self.to_host = self.waits = 0
-
-    def __repr__(self) -> str:
-        return f"{self.to_device} copies to the device, {self.to_host} to the host, {self.waits} waits"
-
-
-traffic = Traffic()
-
-
-@contextlib.contextmanager
-def counted() -> Iterator[Traffic]:
-    """The traffic of a block."""
-    global traffic
-    before, traffic = traffic, Traffic()
-    try:
-        yield traffic
-    finally:
-        traffic = before
 
 
 # ---- from wrapper to memory and back ---------------------------------------------------------------------------------
 
 
-def _memory(value: Any) -> Any:
-    """The NumPy memory of device arrays in an argument; TypeError for an array of the host."""
+def _memory(value: Any, anywhere: bool = False) -> Any:
+    """The NumPy memory of device arrays in an argument; TypeError for an array of the host, ValueError for one of
+    another device, unless it may be anywhere."""
     if isinstance(value, ndarray):
+        if not anywhere and value._home != device.here.device:
+            raise ValueError(
+                f"Array device must be same as the current device: array device = {value._home} while current = "
+                f"{device.here.device}"
+            )
         return value._memory
     if isinstance(value, np.ndarray):
         raise TypeError("Unsupported type <class 'numpy.ndarray'>: an array of the host in a device operation")
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_memory, value))
+        return type(value)(_memory(v, anywhere) for v in value)
     return value
 
 
-def _on_device(result: Any) -> Any:
+def _on_device(result: Any, home: int | None = None) -> Any:
     if isinstance(result, (np.ndarray, np.generic)):
         array = ndarray.__new__(ndarray)
         array._memory = np.asarray(result)
+        array._home = device.here.device if home is None else home
+        device.piece_of(array._memory)
         return array
     if isinstance(result, (list, tuple)):
-        return tuple(map(_on_device, result))
+        return tuple(_on_device(r, home) for r in result)
     return result
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    """The memory anywhere in an argument or a result."""
+    if isinstance(value, np.ndarray):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [a for v in value for a in _arrays(v)]
+    return []
+
+
+def _homes(value: Any) -> Iterator[int]:
+    if isinstance(value, ndarray):
+        yield value._home
+    elif isinstance(value, (list, tuple)):
+        for v in value:
+            yield from _homes(v)
 
 
 def _fresh(result: Any, args: Any) -> Any:
@@ -98,12 +102,44 @@ def _fresh(result: Any, args: Any) -> Any:
 
 def _run(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ndarray | Any:
     out = kwargs.get("out")
-    plain, named = _memory(args), {key: _memory(value) for key, value in kwargs.items()}
+    home = next(_homes(args), None)
+    views = name in _KEEP_ORDER or name in _VIEWS
+    plain, named = _memory(args, views), {key: _memory(value) for key, value in kwargs.items()}
+    capture = device.current_stream().capture
+    if capture is not None and out is not None:
+        capture.save(out._memory)
     with np.errstate(all="ignore"):  # a GPU says nothing of infinities
         result = function(*plain, **named)
+    read = [*_arrays(plain), *_arrays(tuple(v for key, v in named.items() if key != "out"))]
     if out is not None:
+        device.launched(lambda: _again(function, plain, named), read, [out._memory])
         return out
-    return _on_device(result if name in _KEEP_ORDER else _fresh(result, plain))
+    if views and read and _shares(result, read):
+        return _on_device(result, home)
+    _memory(args)  # nothing of another device
+    if name not in _KEEP_ORDER:
+        result = _fresh(result, plain)
+    found = _on_device(result)
+    written = [x._memory for x in (found if isinstance(found, tuple) else (found,)) if isinstance(x, ndarray)]
+    if written:
+        device.launched(lambda: _refill(written, function, plain, named), read, written)
+    return found
+
+
+def _shares(result: Any, read: list[np.ndarray]) -> bool:
+    return all(any(np.may_share_memory(r, x) for x in read) for r in _arrays(result))
+
+
+def _again(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return function(*args, **kwargs)
+
+
+def _refill(written: list[np.ndarray], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """A captured computation once more, into the memory that it got."""
+    result = _again(function, args, kwargs)
+    for memory, value in zip(written, result if isinstance(result, (list, tuple)) else (result,), strict=True):
+        memory[...] = value
 
 
 def _check_parameters(name: str, known: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -131,15 +167,19 @@ class _Flags:
 class ndarray:  # noqa: N801 - CuPy's name
     """An array that only CuPy's functions can touch: a wrapper, no subclass of NumPy's."""
 
-    __slots__ = ("__weakref__", "_memory")
+    __slots__ = ("__weakref__", "_home", "_memory")
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
     _memory: np.ndarray
+    _home: int
 
     def __init__(
         self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"
     ) -> None:
+        device.make_room(math.prod(shape if isinstance(shape, (tuple, list)) else (shape,)) * np.dtype(dtype).itemsize)
         self._memory = _poison(np.empty(shape, dtype, order))  # type: ignore[call-overload]
+        self._home = device.here.device
+        device.piece_of(self._memory)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
@@ -157,7 +197,7 @@ class ndarray:  # noqa: N801 - CuPy's name
             raise AttributeError(f"cupy.ndarray has no attribute {name!r}")
         value = getattr(self._memory, name)
         if not callable(value):
-            return _on_device(value) if isinstance(value, np.ndarray) else value
+            return _on_device(value, self._home) if isinstance(value, np.ndarray) else value
 
         def method(*args: Any, **kwargs: Any) -> Any:
             _check_parameters(f"ndarray.{name}", _METHODS[name] or "", args, kwargs)
@@ -166,15 +206,36 @@ class ndarray:  # noqa: N801 - CuPy's name
         return method
 
     flags = property(lambda self: _Flags(self._memory.flags))
-    device = property(lambda self: Device(0))
-    data = property(lambda self: types.SimpleNamespace(ptr=self._memory.ctypes.data, device_id=0))
+    device = property(lambda self: device.Device(self._home))
+    data = property(lambda self: types.SimpleNamespace(ptr=self._memory.ctypes.data, device_id=self._home))
 
     # Leaving the device: each of these waits for it.
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray:
-        traffic.to_host += 1
-        traffic.waits += 1
-        return self._memory.copy(order)  # type: ignore[arg-type]
+        device.piece_of(self._memory).touch(*device.tick(), write=False)
+        if blocking:
+            device.wait(stream)
+        device.traffic.to_host += 1
+        if out is None:
+            return self._memory.copy(order)  # type: ignore[arg-type]
+        out[...] = self._memory
+        return out
+
+    def set(self, arr: np.ndarray, stream: Any = None) -> None:
+        if not isinstance(arr, np.ndarray):
+            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+        if arr.dtype != self.dtype or arr.shape != self.shape:
+            raise ValueError("Shape or dtype mismatch")
+        _memory(self)
+        with stream or device.current_stream():
+            device.copied_in()
+            device.piece_of(self._memory).touch(*device.tick(), write=True)
+            if not device.is_pinned(arr):
+                device.wait()  # until the driver has the bytes
+        self._memory[...] = arr
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
 
     def item(self) -> Any:
         return self.get().item()
@@ -195,7 +256,7 @@ class ndarray:  # noqa: N801 - CuPy's name
         return complex(self.item())
 
     def nonzero(self) -> Any:
-        traffic.waits += 1  # for the number of them
+        device.wait()  # for the number of them
         return _on_device(self._memory.nonzero())
 
     # Indexing: numbers, slices, ..., None and device arrays.
@@ -203,7 +264,8 @@ class ndarray:  # noqa: N801 - CuPy's name
     def _index(self, key: Any) -> Any:
         for item in key if isinstance(key, tuple) else (key,):
             if isinstance(item, ndarray):
-                traffic.waits += item.dtype.kind == "b"  # a mask's length is read back
+                if item.dtype.kind == "b":
+                    device.wait()  # a mask's length is read back
             elif isinstance(item, (list, np.ndarray)):
                 raise TypeError(f"cupy: an index of the host, {item!r}, would be copied to the device each time")
         return _memory(key)
@@ -212,6 +274,8 @@ class ndarray:  # noqa: N801 - CuPy's name
         index = self._index(key)
         picked = any(isinstance(i, ndarray) for i in (key if isinstance(key, tuple) else (key,)))
         try:
+            if picked:
+                return _run("getitem", lambda memory, i: memory[i], (self, key), {})
             result = self._memory[index]
             # NumPy gives a number where CuPy gives a view of one element.
             if isinstance(result, np.generic):
@@ -219,14 +283,14 @@ class ndarray:  # noqa: N801 - CuPy's name
         except IndexError as error:
             self._refuse_wrapping(picked, error)
             raise
-        return _on_device(_fresh(result, ()) if picked else result)
+        return _on_device(result, self._home)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         index = self._index(key)
         if isinstance(value, (list, tuple)):
             raise TypeError("cupy: a list cannot be written to a device array")
         try:
-            self._memory[index] = _memory(value)
+            _write(self, lambda memory, i, v: memory.__setitem__(i, v), index, _memory(value))
         except IndexError as error:
             self._refuse_wrapping(
                 any(isinstance(i, ndarray) for i in (key if isinstance(key, tuple) else (key,))), error
@@ -254,6 +318,16 @@ class ndarray:  # noqa: N801 - CuPy's name
         return {**self._memory.__array_interface__, "version": 3}
 
 
+def _write(target: ndarray, change: Callable[..., Any], *args: Any) -> None:
+    """change(memory, *args), in place."""
+    memory = _memory(target)
+    capture = device.current_stream().capture
+    if capture is not None:
+        capture.save(memory)
+    _again(change, (memory, *args), {})
+    device.launched(lambda: _again(change, (memory, *args), {}), _arrays(args), [memory])
+
+
 _OPERATORS = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
     "mod": "remainder", "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
@@ -277,8 +351,7 @@ def _add_operators() -> None:
 
             def in_place(x: ndarray, y: Any, step: Any = in_memory, name: str = name) -> ndarray:
                 ufunc(name).resolve((x, y))
-                with np.errstate(all="ignore"):
-                    step(x._memory, _memory(y))
+                _write(x, lambda memory, other: step(memory, other), _memory(y))
                 return x
 
             setattr(ndarray, f"__i{mark}__", in_place)
@@ -317,11 +390,11 @@ class ufunc:  # noqa: N801 - CuPy's name
         unknown = set(kwargs) - {"out", "dtype", "casting"}
         if unknown:
             raise TypeError(f"cupy.{self.__name__} takes no {unknown}")
-        kind = None if kwargs else self.resolve(args)
-        result = _run(self.__name__, getattr(np, self.__name__), args, kwargs)
-        if kind is not None and result._memory.dtype != kind:
-            result._memory = result._memory.astype(kind)
-        return result
+        function = getattr(np, self.__name__)
+        if kwargs:
+            return _run(self.__name__, function, args, kwargs)
+        kind = self.resolve(args)
+        return _run(self.__name__, lambda *a: np.asarray(function(*a)).astype(kind, copy=False), args, {})
 
     def at(self, array: ndarray, index: Any, values: Any) -> None:
         if self.__name__ != "add":
@@ -330,7 +403,7 @@ class ufunc:  # noqa: N801 - CuPy's name
             raise TypeError(
                 f"scatter_add only supports int32, float16, float32, float64, uint32, uint64: {array.dtype}"
             )
-        np.add.at(array._memory, array._index(index), _memory(values))
+        _write(array, np.add.at, array._index(index), _memory(values))
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -350,6 +423,7 @@ def _function(name: str) -> Callable[..., Any]:
 def matmul(x1: ndarray, x2: ndarray, *, out: ndarray | None = None) -> ndarray:
     if not (isinstance(x1, ndarray) and isinstance(x2, ndarray)):
         raise TypeError(f"cupy.matmul: Unsupported types {type(x1)}, {type(x2)}")
+    device.not_captured("cuBLAS")
     return _run("matmul", np.matmul, (x1, x2), {} if out is None else {"out": out})
 
 
@@ -358,10 +432,12 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, b
         return a if dtype is None or a.dtype == dtype else a.astype(dtype)
     if isinstance(a, (list, tuple)) and any(isinstance(x, ndarray) for x in a):
         raise TypeError("cupy.asarray: device arrays in a list; stack them")
-    traffic.to_device += 1
+    device.copied_in()
     memory = np.array(a, dtype=dtype, copy=True, order="K")
     fortran = memory.flags.f_contiguous and not memory.flags.c_contiguous
-    return _on_device(np.array(memory, order="F" if fortran else "C"))
+    copy = np.array(memory, order="F" if fortran else "C")
+    device.piece_of(copy).touch(*device.tick(), write=True)
+    return _on_device(copy)
 
 
 def array(obj: Any, dtype: Any = None, copy: bool = True, order: str = "K") -> ndarray:
@@ -381,7 +457,7 @@ def empty_like(prototype: Any, dtype: Any = None, order: str = "K", subok: None 
 
 
 def unravel_index(indices: ndarray, dims: Any, order: str = "C") -> Any:
-    traffic.waits += 1  # CuPy says that it may
+    device.wait()  # CuPy says that it may
     return _run("unravel_index", np.unravel_index, (indices, dims, order), {})
 
 
@@ -396,6 +472,7 @@ class Generator:
     """Of CuPy's generator what deep learning needs."""
 
     def __init__(self, seed: Any) -> None:
+        device.not_captured("cuRAND")
         self._rng = np.random.Generator(np.random.Philox(seed))
 
     def random(self, size: Any = None, dtype: Any = np.float64) -> ndarray:
@@ -415,6 +492,42 @@ def _fill(block: tuple[int, ...], x: np.ndarray) -> None:
 KERNELS: dict[str, Callable[..., None]] = {"fill": _fill}  # what stands for a raw kernel: its name is all that counts
 
 
+class RawModule:
+    """Raw kernels, from the same source as on a GPU, by the machinery that runs it on the CPU."""
+
+    def __init__(self, **facts: Any) -> None:
+        from cuda_proof.runner import RawModule as OnCpu
+
+        self._module = OnCpu(**facts)
+
+    def get_function(self, name: str) -> _Function:
+        return _Function(self._module.get_function(name))
+
+
+class _Function:
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+        self.max_dynamic_shared_size_bytes = 48 << 10
+
+    def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
+        if shared_mem > self.max_dynamic_shared_size_bytes:
+            raise device.CUDARuntimeError("CUDA_ERROR_INVALID_VALUE: more shared memory than was asked for")
+        _launch(lambda: self._function(grid, block, args, shared_mem=shared_mem), args)
+
+
+def _launch(work: Callable[[], None], args: tuple[Any, ...]) -> None:
+    """Run a raw kernel; it may write whatever it is given."""
+    for x in args:
+        if not isinstance(x, (ndarray, np.generic)) and not (isinstance(x, np.ndarray) and x.dtype.fields):
+            raise TypeError(f"a kernel's scalars must have a dtype, {x!r} has none")
+    arrays = [_memory(x) for x in args if isinstance(x, ndarray)]
+    capture = device.current_stream().capture
+    for memory in arrays if capture is not None else ():
+        capture.save(memory)
+    work()
+    device.launched(work, arrays, arrays)
+
+
 class RawKernel:
     """A kernel by name: its source is not read."""
 
@@ -422,33 +535,8 @@ class RawKernel:
         self._run = KERNELS[name]
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
-        for x in args:
-            if not isinstance(x, (ndarray, np.generic)):
-                raise TypeError(f"a kernel's scalars must have a dtype, {x!r} has none")
-        self._run(block, *_memory(args))
-
-
-class CUDARuntimeError(RuntimeError):
-    """What every call fails with where there is no device."""
-
-
-class Device:
-    def __init__(self, index: int = 0) -> None:
-        self.id, self.compute_capability = index, "90"
-
-    def use(self) -> None:
-        if self.id >= runtime.getDeviceCount():
-            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
-
-
-class _Stream:
-    def synchronize(self) -> None:
-        traffic.waits += 1
-
-
-runtime = types.SimpleNamespace(
-    getDeviceCount=lambda: 1, getDeviceProperties=lambda i: {"name": b"stand-in"}, CUDARuntimeError=CUDARuntimeError
-)
+        plain = [x._memory if isinstance(x, ndarray) else x for x in args]
+        _launch(lambda: self._run(block, *plain), args)
 
 
 # ---- the module ------------------------------------------------------------------------------------------------------
@@ -474,9 +562,23 @@ def _scipy_special(name: str) -> Callable[[Any], Any]:
 _DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
 
 
-def install() -> types.ModuleType:
-    """Be `cupy` from now on; returns that module."""
-    own = (ndarray, ufunc, matmul, asarray, array, asnumpy, empty, empty_like, unravel_index, nonzero, RawKernel)
+def install(devices: int = 1) -> types.ModuleType:
+    """Be `cupy` from now on, with so many devices; returns that module."""
+    device.DEVICES = devices
+    own = (
+        ndarray,
+        ufunc,
+        matmul,
+        asarray,
+        array,
+        asnumpy,
+        empty,
+        empty_like,
+        unravel_index,
+        nonzero,
+        RawKernel,
+        RawModule,
+    )
     contents: dict[str, Any] = {name: ufunc(name) for name in _UFUNCS if hasattr(np, name)}
     contents |= {name: _function(name) for name in _FUNCTIONS if hasattr(np, name)}
     contents |= {x.__name__: x for x in own}
@@ -486,10 +588,23 @@ def install() -> types.ModuleType:
     strides = _module("cupy.lib.stride_tricks", as_strided=_as_strided)
     lib = _module("cupy.lib", stride_tricks=strides)
     random = _module("cupy.random", default_rng=Generator, Generator=Generator)
-    stream = _Stream()
-    cuda = _module("cupy.cuda", Device=Device, runtime=runtime, get_current_stream=lambda: stream)
+    memory = _module("cupy.cuda.memory", OutOfMemoryError=device.OutOfMemoryError)
+    names = "Device runtime Stream Event Graph MemoryPool PinnedMemoryPointer set_allocator get_allocator using_allocator get_elapsed_time"
+    cuda = _module(
+        "cupy.cuda",
+        memory=memory,
+        get_current_stream=device.current_stream,
+        **{name: getattr(device, name) for name in names.split()},
+    )
     special = {name: _scipy_special(name) for name in ("erf", "erfc", "erfinv", "gammaln", "ndtr")}
-    _module("cupyx", scipy=_module("cupyx.scipy", special=_module("cupyx.scipy.special", **special)))
+    _module(
+        "cupyx",
+        scipy=_module("cupyx.scipy", special=_module("cupyx.scipy.special", **special)),
+        empty_pinned=device.empty_pinned,
+        allow_synchronize=device.allow_synchronize,
+        DeviceSynchronized=device.DeviceSynchronized,
+    )
+    contents["get_default_memory_pool"] = lambda: device.default_pool
     return _module("cupy", __version__="14.2.0", linalg=linalg, lib=lib, random=random, cuda=cuda, **contents)
 
 
@@ -498,3 +613,4 @@ def _as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
 
 
 _add_operators()
+__all__ = ["counted", "install"]

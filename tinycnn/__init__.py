@@ -29,6 +29,7 @@ if (_root / "kernels").is_dir() and (_root / "pyproject.toml").is_file():
     __path__.append(str(_root))
 
 from . import (
+    amp as amp,
     autograd as autograd,
     backend as backend,
     cuda as cuda,
@@ -44,7 +45,10 @@ from . import (
 from .autograd import (
     Size as Size,
     Tensor as Tensor,
+    autocast as autocast,
     enable_grad as enable_grad,
+    get_autocast_dtype as get_autocast_dtype,
+    is_autocast_enabled as is_autocast_enabled,
     is_grad_enabled as is_grad_enabled,
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,

@@ -1,8 +1,12 @@
-"""Raw CUDA kernels, for speed on a GPU: an entry point that is empty so far.
+"""Raw CUDA kernels, for speed on a GPU.
 
-Everything on a GPU runs on the reference kernels at present, with CuPy as their array library. A kernel that is to
-replace one of them is written as `<name>.cu` in this folder, compiled by `loader.load`, and entered here under the
-reference's name, with the reference's arguments less `xp`.
+A kernel is a small `.cu` file that explains itself on top; beside it lies a Python file of the same name with the
+functions that shape its launch: the reference's names, with the reference's arguments less `xp`. `loader.py` says how
+one becomes the other, `layout.py` which memory layouts the kernels know, `common.cuh` what they share. What is missing
+here runs on the reference kernels, with CuPy as their array library.
+
+`KERNELS` holds what the reference has too; `FUSED` what goes beyond it: several steps in one launch, or results that a
+captured graph needs.
 """
 
 from __future__ import annotations
@@ -10,6 +14,118 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-KERNELS: dict[str, Callable[..., Any]] = {}
+from .concat import concat, split
+from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
+from .dropout import advance, dropout, philox_words, uniform
+from .elementwise import (
+    add_relu,
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh_backward,
+)
+from .gemm import gemm, matmul
+from .norm import (
+    batch_norm_backward,
+    batch_norm_relu,
+    batch_norm_relu_backward,
+    batch_norm_transform,
+    channel_moments,
+    channel_sum,
+)
+from .optim import (
+    adagrad_step,
+    adagrad_steps,
+    adam_step,
+    adam_steps,
+    rmsprop_step,
+    rmsprop_steps,
+    sgd_step,
+    sgd_steps,
+)
+from .pool import (
+    adaptive_max_pool2d,
+    avg_pool2d,
+    avg_pool2d_backward,
+    gather_plane,
+    max_pool2d,
+    max_pool2d_backward,
+    scatter_plane,
+)
+from .softmax import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
 
-__all__ = ["KERNELS"]
+KERNELS: dict[str, Callable[..., Any]] = {
+    kernel.__name__: kernel
+    for kernel in (
+        adagrad_step,
+        adam_step,
+        adaptive_max_pool2d,
+        avg_pool2d,
+        avg_pool2d_backward,
+        batch_norm_backward,
+        batch_norm_relu,
+        batch_norm_relu_backward,
+        batch_norm_transform,
+        channel_moments,
+        channel_sum,
+        col2im,
+        conv2d,
+        conv2d_input_grad,
+        conv2d_weight_grad,
+        gather_plane,
+        gelu,
+        gelu_backward,
+        im2col,
+        leaky_relu,
+        leaky_relu_backward,
+        log_softmax,
+        log_softmax_backward,
+        max_pool2d,
+        relu,
+        relu_backward,
+        rmsprop_step,
+        scatter_plane,
+        sgd_step,
+        sigmoid,
+        sigmoid_backward,
+        softmax,
+        softmax_backward,
+        tanh_backward,
+    )
+}
+
+FUSED: dict[str, Callable[..., Any]] = {
+    kernel.__name__: kernel
+    for kernel in (
+        adagrad_steps,
+        adam_steps,
+        add_relu,
+        advance,
+        concat,
+        cross_entropy,
+        cross_entropy_backward,
+        dropout,
+        gemm,
+        matmul,
+        max_pool2d_backward,
+        philox_words,
+        rmsprop_steps,
+        sgd_steps,
+        split,
+        uniform,
+    )
+}
+
+__all__ = ["FUSED", "KERNELS"]

@@ -3,6 +3,7 @@
 Nothing here knows which operations exist.
 """
 
+from .autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from .engine import backward, grad
 from .function import Function, Node, Op, once_differentiable, run_kernel
 from .grad_mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, set_detect_anomaly, set_grad_enabled
@@ -29,14 +30,17 @@ __all__ = [
     "Size",
     "Tensor",
     "adjoint_check",
+    "autocast",
     "backward",
     "check_gradients",
     "check_second_gradients",
     "detect_anomaly",
     "enable_grad",
+    "get_autocast_dtype",
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "is_autocast_enabled",
     "is_grad_enabled",
     "no_grad",
     "once_differentiable",

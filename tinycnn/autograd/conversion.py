@@ -20,7 +20,7 @@ def as_array(data: Any, dtype: Any, backend: Backend) -> Array:
     wanted = None if dtype is None else as_dtype(dtype).numpy
     if isinstance(data, Tensor):
         array = data.array if data.backend is backend else backend.from_numpy(data.backend.to_numpy(data.array))
-        return array.astype(wanted or array.dtype, copy=True)
+        return backend.on_device(array.astype, wanted or array.dtype, copy=True)
     if isinstance(data, backend.array_type):
         array = data
     else:
@@ -35,7 +35,7 @@ def as_array(data: Any, dtype: Any, backend: Backend) -> Array:
     if array.dtype.kind not in "biufc":
         raise TypeError(f"tensor: cannot hold elements of type {array.dtype}; numbers and booleans only")
     as_dtype(wanted or array.dtype)
-    return array.astype(wanted or array.dtype, copy=True)
+    return backend.on_device(array.astype, wanted or array.dtype, copy=True)
 
 
 def _without_tensors(data: Any) -> Any:

@@ -8,6 +8,7 @@ depth of the graph.
 from __future__ import annotations
 
 import heapq
+import operator
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -154,7 +155,7 @@ class _Sum:
         elif state.enabled:
             self.grad = self.grad + g
         elif self.owned:
-            self.grad.array += g.array
+            g.backend.on_device(operator.iadd, self.grad.array, g.array)
         else:
             self.grad, self.owned = wrap(g.backend.add(self.grad.array, g.array), g.backend), True
 
@@ -328,14 +329,14 @@ def _accumulate_into(tensor: Tensor, g: Tensor, create_graph: bool) -> None:
         if create_graph:
             tensor.grad = tensor.grad + g
         else:
-            tensor.grad.array += g.array
+            g.backend.on_device(operator.iadd, tensor.grad.array, g.array)
             tensor.grad._version[0] += 1
     elif create_graph:
         tensor.grad = g.clone()
     elif _is_fresh(g):
         tensor.grad = g
     else:
-        tensor.grad = wrap(g.array.copy(), g.backend)
+        tensor.grad = wrap(g.backend.on_device(g.array.copy), g.backend)
 
 
 def _is_fresh(g: Tensor) -> bool:

@@ -256,11 +256,11 @@ class Tensor:
         """
         if self.array.size != 1:
             raise RuntimeError(f"item(): needs a tensor with one element, this one has shape {self.array.shape}")
-        return self.array.item()
+        return self.backend.to_numpy(self.array).item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self.array.tolist()
+        return self.backend.to_numpy(self.array).tolist()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -281,10 +281,10 @@ class Tensor:
             raise RuntimeError(
                 f"the truth of a tensor with {self.array.size} elements is ambiguous; use any() or all()"
             )
-        return bool(self.array.item())
+        return bool(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.array.ndim == 0 else format(repr(self), spec)
+        return format(repr(self) if self.array.ndim else self.item(), spec)
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.array.ndim == 0:
@@ -437,7 +437,7 @@ class Tensor:
         self.check_writable()
         node = self._grad_fn
         retains = node is not None and node.retained is not None and self.output_nr in node.retained
-        self.array[...] = new.array
+        self.backend.on_device(self.array.__setitem__, ..., new.array)
         self._version[0] += 1
         if recording:
             if self._view is not None or new.grad_fn is None:

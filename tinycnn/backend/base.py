@@ -191,6 +191,11 @@ class Backend:
         function: Callable[..., Any] = getattr(self._xp, name)
         return function
 
+    def on_device(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """function(*args, **kwargs) with this backend's device as the current one. The backend's own functions and
+        kernels see to that themselves, as does an Op's forward; arithmetic on arrays elsewhere needs it."""
+        return function(*args, **kwargs)
+
     @staticmethod
     def quietly(function: Callable[..., Any], *args: Any) -> Any:
         """function(*args), in which arithmetic that overflows or has no answer gives infinity or NaN and no warning."""
@@ -209,13 +214,15 @@ class Backend:
         if found:
             raise error(found)
 
-    def add_into(self, target: Array, value: Array) -> None:
-        """target += value."""
-        target += value
-
     def owner(self, array: Array) -> Array:
         """The array that an array is a view of; the array itself if it is no view."""
         return array if array.base is None else array.base
+
+    capturing: Any = None  # not None while work on the device is noted for later, not done
+
+    def constant(self, read: Callable[[], Any]) -> None:
+        """Say that what is asked of the device depends on a number of the host, such as a learning rate: a captured
+        graph is made anew when read() gives another one."""
 
     def add_at(self, target: Array, index: Any, value: Array) -> None:
         """target[index] += value in place, where an index met twice adds twice."""
@@ -238,6 +245,11 @@ class Backend:
     def from_numpy(self, array: np.ndarray) -> Array:
         """The array on this device: itself on the CPU, a copy on a GPU."""
         raise NotImplementedError
+
+    def send(self, arrays: Sequence[np.ndarray]) -> Callable[[], list[Array]]:
+        """Begin to copy arrays to this device, while it works; returns what gives the copies."""
+        copies = [self.from_numpy(array) for array in arrays]
+        return lambda: copies
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """The array on the CPU: itself on the CPU, a copy from a GPU."""

@@ -11,6 +11,7 @@ from .idx import MNIST, FashionMNIST, read_idx
 from .loader import DataLoader
 from .randomness import current_rng
 from .registry import DataInfo, available, get, load
+from .sending import send_ahead
 from .synthetic import Synthetic
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "load",
     "random_split",
     "read_idx",
+    "send_ahead",
     "transforms",
 ]

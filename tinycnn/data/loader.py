@@ -13,6 +13,7 @@ from .collate import default_collate
 from .dataset import Dataset
 from .prefetch import Prefetcher
 from .randomness import drawing_from, fresh_seed
+from .sending import pin_batch, send_ahead
 
 
 class DataLoader:
@@ -31,7 +32,8 @@ class DataLoader:
             drop_last.
         num_workers: if not 0, a thread in the background (never more than one) makes `prefetch_factor` batches ahead.
         collate_fn: makes a batch of a list of samples; by default `default_collate`.
-        pin_memory: nothing here, for batches are sent to a GPU from ordinary memory.
+        pin_memory: put batches in page-locked memory, from which a GPU takes them while the host goes on; nothing where
+            CUDA cannot be used.
         drop_last: leave the last batch out if it is smaller.
         timeout: seconds that the background may take for a batch; 0 is any time.
         worker_init_fn: called with 0 at the beginning of the thread.
@@ -41,6 +43,7 @@ class DataLoader:
         prefetch_factor: 2 by default.
         persistent_workers: nothing here, for a thread starts quickly.
         prefetch: how many batches to make ahead, 0 for none; by default what num_workers and prefetch_factor say.
+        device: send the batches there, each while the one before is used; see `send_ahead`.
 
     At the beginning of an epoch one seed is drawn, unless nothing is random: no shuffle, and a dataset that calls
     itself `deterministic`. The seed gives the order, and with a batch's number the random numbers of its transforms:
@@ -75,6 +78,7 @@ class DataLoader:
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
         prefetch: int | None = None,
+        device: Any = None,
     ) -> None:
         _check_integer("batch_size", batch_size, 1)
         _check_integer("num_workers", num_workers, 0)
@@ -96,6 +100,7 @@ class DataLoader:
         self.prefetch, self.timeout, self.worker_init_fn = prefetch, timeout, worker_init_fn
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
         self.persistent_workers, self.pin_memory = persistent_workers, pin_memory
+        self.device = device
         self._epochs = 0  # begun so far: tells the epoch under way from others that are still being iterated
         self._seed: int | None = None  # of the epoch under way
         self._batch = 0  # batches handed out in it
@@ -139,10 +144,12 @@ class DataLoader:
 
     def _batches(self, indices: list[np.ndarray]) -> Iterator[Any]:
         source = _make_batches(self._fetcher(), indices, self._seed, self._batch)
-        if self.prefetch == 0:
-            return source
-        start = self.worker_init_fn
-        return Prefetcher(source, self.prefetch, self.timeout, None if start is None else lambda: start(0))
+        if self.pin_memory:
+            source = map(pin_batch, source)
+        if self.prefetch:
+            start = self.worker_init_fn
+            source = Prefetcher(source, self.prefetch, self.timeout, None if start is None else lambda: start(0))
+        return source if self.device is None else send_ahead(source, self.device)
 
     def _fetcher(self) -> Callable[[np.ndarray], Any]:
         """What makes a batch; it does not know the loader, so that a thread in it keeps no loader alive."""

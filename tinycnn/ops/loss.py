@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor
+from ..backend.dtypes import int64
 from .activation import log_softmax, logsigmoid
 from .arithmetic import where
 from .broadcast import cast, operands
@@ -88,9 +89,11 @@ def _check_class_weight(name: str, input: Tensor, weight: Tensor | None) -> None
 
 
 def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> bool:
-    """Raise unless target holds a class, or ignore_index, for every element of input; returns whether any is ignored.
+    """Raise unless target holds a class, or ignore_index, for every element of input; returns whether any may be
+    ignored.
 
-    Both are told by one number: each number read from a GPU waits for all that the GPU has been asked to do.
+    On the CPU both are told by one number. On a GPU nothing is read, so that nothing waits: a label that is no class is
+    reported at the next time that something is, and meanwhile counts as the nearest class.
     """
     shape = input.array.shape
     classes = shape[0] if len(shape) == 1 else shape[1]
@@ -103,13 +106,32 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
     for what, x in (("target", target), ("weight", weight)):
         if x is not None and x.backend is not input.backend:
             raise RuntimeError(f"{name}: input is on {input.device}, {what} on {x.device}; move one with .to(device)")
+    if not target.array.size:
+        return False
+    backend = input.backend
+    if backend.waits_to_look:
+        code = backend.quietly(_worst_label, target.array, classes, ignore_index)
+        what = f"{name}: {classes} classes, {ignore_index} ignored"
+        backend.check(what, code, lambda code: _no_class(name, (code - 1) // 2 if code % 2 else -code // 2, classes))
+        return True
     labels = target.array
     ignored = labels == ignore_index
     bad = ((labels < 0) | (labels >= classes)) & ~ignored
-    found = int((ignored + 2 * bad).max()) if labels.size else 0
+    found = int((ignored + 2 * bad).max())
     if found == 2:
-        raise IndexError(f"{name}: target {int(labels[bad].ravel()[0])} is out of range for {classes} classes")
+        raise _no_class(name, int(labels[bad].ravel()[0]), classes)
     return found == 1
+
+
+def _no_class(name: str, label: int, classes: int) -> IndexError:
+    return IndexError(f"{name}: target {label} is out of range for {classes} classes")
+
+
+def _worst_label(labels: Any, classes: int, ignore_index: int) -> Any:
+    """0 if all labels are classes or ignored; else a label t that is not, as 2 t + 1, or -2 t if it is negative."""
+    labels = labels.astype("int64")
+    bad = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
+    return (bad * abs(2 * labels + (labels >= 0))).max()
 
 
 def _picked(
@@ -121,9 +143,9 @@ def _picked(
     weights: Tensor | None = None
     if some_ignored:
         kept = target != ignore_index
-        labels = where(kept, target, 0)
         weights = cast(kept, logp.dtype)
-    places = labels.array.astype("int64")
+        labels = cast(target, int64).clamp(0, logp.array.shape[1] - 1)
+    places = cast(labels, int64).array
     if weight is not None:
         each = Pick.apply(weight, (places,), False)
         weights = each if weights is None else each * weights
@@ -423,7 +445,7 @@ def binary_cross_entropy(
     check_floating("binary_cross_entropy", input=input, target=target)
     _check_factors("binary_cross_entropy", input, weight=weight)
     for what, x in (("input", input), ("target", target)):
-        if x.array.size and not (0 <= float(x.array.min()) and float(x.array.max()) <= 1):
+        if x.array.size and not (0 <= float(x.backend.min(x.array)) and float(x.backend.max(x.array)) <= 1):
             hint = "; for scores use the version with logits" if x is input else ""
             raise ValueError(f"binary_cross_entropy: {what} must lie between 0 and 1{hint}")
     loss = BinaryCrossEntropy.apply(*operands("binary_cross_entropy", input, target))
@@ -438,7 +460,7 @@ def _logit_samples(make: Make) -> list[Sample]:
     ]
 
 
-@op(_logit_samples, method=False)
+@op(_logit_samples, analytic=True, method=False)
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,

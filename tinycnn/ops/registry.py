@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from ..autograd import Tensor, wrap
 from ..backend import get_backend
 from ..backend.base import RandomSource
+from .autocast import choosing
 from .keywords import with_pytorch_keywords
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -82,7 +83,8 @@ class OpInfo:
         name: the function's name, unique.
         function: the function itself.
         samples: gives the sample inputs, fresh ones at each call.
-        analytic: whether forward runs on complex numbers and is complex-analytic, so that the complex step applies.
+        analytic: whether forward runs on complex numbers and is complex-analytic away from its kinks, so that the
+            complex step applies.
         linear: whether it is linear in its first argument, so that the adjoint test applies.
         differentiable: whether it has a gradient at all.
         twice: whether its backward can be differentiated.
@@ -134,6 +136,7 @@ def op(
         name = function.__name__
         if name in _ops:
             raise ValueError(f"an operation called {name!r} is registered already")
+        function = choosing(name, function)
         complex_too = linear if analytic is None else analytic
         _ops[name] = OpInfo(name, function, samples, complex_too, linear, differentiable, twice, random, kinks)
         names = (name,) if method is True else (method,) if isinstance(method, str) else method or ()

@@ -113,7 +113,7 @@ class Optimizer:
             return
         wide = array.astype("float32")
         quietly(step, wide, g.astype("float32"), *memory, *numbers)
-        array[...] = wide
+        param.backend.on_device(array.__setitem__, ..., wide)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, such as layers that are trained from now on.
@@ -179,7 +179,7 @@ class Optimizer:
                     p.grad = None
                 else:
                     p.grad = p.grad.detach()
-                    p.grad.array[...] = 0
+                    p.grad.backend.on_device(p.grad.array.__setitem__, ..., 0)
                     p.grad._version[0] += 1
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -200,10 +200,22 @@ class Optimizer:
                 for p in group["params"]:
                     grad = p.grad
                     if grad is not None:
+                        if p.backend.capturing is not None:
+                            self._check_captured(p, group)
                         self.update(p, grad, group)
                         p._version[0] += 1
         self._stepped = True
         return loss
+
+    def _check_captured(self, param: Tensor, group: dict[str, Any]) -> None:
+        """A captured step keeps the options that it was captured with, and cannot count."""
+        if "step" in self.state.get(param, {}):
+            raise RuntimeError(
+                f"{self.name}: it counts its steps on the host, which a captured step cannot; capture forward and backward, "
+                "and call step() behind it, or use SGD"
+            )
+        if param is group["params"][0]:
+            param.backend.constant(lambda: [value for key, value in group.items() if key not in ("params", "param_names")])
 
     def state_dict(self) -> dict[str, Any]:
         """The options and the state, with parameters replaced by their numbers, counted over all groups; the tensors in

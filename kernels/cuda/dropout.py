@@ -1,0 +1,59 @@
+"""Dropout without a mask, and uniform random numbers, from Philox's counter: the grids for `dropout.cu`.
+
+A draw is named by a seed and a number, both below 2^64. `counter` is an array of one uint64 on the device that is added
+to the number, or None: in a captured graph, which repeats its arguments, it makes the runs differ (`advance`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .layout import blocks_for, dense, empty
+from .loader import Array, Kernel, driver
+
+_dropout = Kernel("dropout", "dropout")
+_uniform = {
+    "float32": Kernel("dropout", "uniform_float", types=()),
+    "float64": Kernel("dropout", "uniform_double", types=()),
+}
+_philox_words = Kernel("dropout", "philox_words", types=())
+_advance = Kernel("dropout", "advance", types=())
+
+_THREADS = 256
+
+
+def dropout(x: Array, p: float, seed: int, draw: int, counter: Array | None = None) -> Array:
+    """x with each number 0 with probability p and divided by 1 - p otherwise, in x's layout.
+
+    The gradient is the same function of the output's gradient, if that has x's layout: the words go by the place in
+    memory.
+    """
+    x, order = dense(x)
+    y = empty(x.shape, x.dtype, order)
+    scale = 0.0 if p >= 1 else 1 / (1 - p)
+    grid = (blocks_for(x.size, 4 * _THREADS),)
+    _dropout.launch(x.dtype, grid, (_THREADS,), x, y, x.size, round(p * 2**32), scale, seed, draw, counter)
+    return y
+
+
+def uniform(shape: tuple[int, ...], dtype: Any, seed: int, draw: int, counter: Array | None = None) -> Array:
+    """Random numbers on [0, 1), float32 or float64."""
+    y = driver().xp.empty(shape, dtype)
+    grid = (blocks_for(y.size, 4 * _THREADS),)
+    _uniform[np.dtype(dtype).name].launch((), grid, (_THREADS,), y, y.size, seed, draw, counter)
+    return y
+
+
+def philox_words(counters: Array, seed: int) -> Array:
+    """Counters (n, 2), uint64, the lower half first -> the generator's words (n, 4), uint32."""
+    n = counters.shape[0]
+    words = driver().xp.empty((n, 4), np.uint32)
+    _philox_words.launch((), (blocks_for(n, _THREADS),), (_THREADS,), counters, words, n, seed)
+    return words
+
+
+def advance(counter: Array, by: int = 1) -> None:
+    """Add to a counter in device memory."""
+    _advance.launch((), (1,), (32,), counter, by)

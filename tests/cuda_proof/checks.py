@@ -1,0 +1,442 @@
+"""What every CUDA kernel must compute, beside the reference kernels: functions of a dtype in `CHECKS`.
+
+They run under whatever driver `kernels/cuda/loader.py` has at the time, on NumPy's arrays: the CPU in any order of
+threads, with sanitizers, or with barriers struck out to see that they are missed. Every array comes in several layouts.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from layouts import LAYOUTS
+
+from tinycnn.kernels import cuda, reference
+
+Array = Any
+CHECKS: dict[str, Callable[[str], None]] = {}
+SHAPES = ((2, 3, 5, 4), (1, 1, 1, 1), (3, 40, 3, 3), (0, 2, 3, 3), (2, 300, 1, 2))
+
+
+def check(function: Callable[[str], None]) -> Callable[[str], None]:
+    CHECKS[function.__name__] = function
+    return function
+
+
+def numbers(*shape: int, seed: int = 0) -> Array:
+    """Random float64 numbers that float16 and bfloat16 hold exactly: eighths below 16."""
+    rng = np.random.default_rng((seed, *shape))
+    return rng.integers(-127, 128, shape).astype(float) / 16
+
+
+def stored(x: Array, dtype: str) -> Array:
+    """float64 numbers in a dtype; "uint16" are bfloat16's words, the upper halves of floats."""
+    if dtype != "uint16":
+        return x.astype(dtype)
+    words = np.asarray(x, np.float32).view(np.uint32)
+    return np.asarray((words + 0x7FFF + (words >> 16 & 1)) >> 16, np.uint16)
+
+
+def loaded(x: Array) -> Array:
+    """The numbers of an array, in float64; of whole numbers themselves."""
+    if x.dtype == np.uint16:
+        return np.asarray(x.astype(np.uint32) << 16, np.uint32).view(np.float32).astype(float)
+    return x.astype(float) if x.dtype.kind == "f" else x
+
+
+def eps(dtype: Any) -> float:
+    dtype = np.dtype(dtype)
+    return 2.0**-8 if dtype == np.uint16 else float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+
+
+def same(what: str, found: Any, expected: Any, terms: int = 1, dtype: Any = None) -> None:
+    """Equal within the rounding of the stored dtype and of a sum of `terms` numbers in the one computed in."""
+    if expected is None:
+        assert found is None, f"{what} should be None"
+        return
+    assert found.shape == expected.shape, f"{what} has shape {found.shape}, expected {expected.shape}"
+    if dtype is not None:
+        assert found.dtype == dtype, f"{what} is {found.dtype}, expected {dtype}"
+    values, wanted = loaded(found), np.asarray(expected)
+    if wanted.dtype.kind != "f":
+        np.testing.assert_array_equal(values, wanted, what)
+        return
+    computed = max(eps(np.float32), 0.0) if found.dtype.itemsize < 8 else eps(np.float64)
+    finite = np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0)
+    tolerance = 4 * eps(found.dtype) * np.abs(wanted) + 8 * computed * math.sqrt(terms) * (1 + finite)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(values - wanted)
+    fine = (off <= tolerance) | (values == wanted) | (np.isnan(values) & np.isnan(wanted))
+    assert fine.all(), f"{what} is off by {off[~fine].max()} at {np.argwhere(~fine)[0]}: {values[~fine][0]}"
+
+
+def laid_out(x: Array) -> Iterator[Array]:
+    for name in ("planes", "channels-last", "spread"):
+        yield LAYOUTS[name](x)
+
+
+def against_reference(
+    name: str, dtype: str, *args: Any, terms: int = 1, exact: Sequence[int] = (), results: Sequence[str | None] = ()
+) -> None:
+    """A kernel of the set beside the reference's, which gets what the stored numbers are, in float64.
+
+    Args:
+        exact: which arguments are not stored in the dtype, but given as they are.
+        results: the dtypes of the results, where they are not that of the arguments.
+    """
+    in_memory = [stored(a, dtype) if _is_numbers(a) and i not in exact else a for i, a in enumerate(args)]
+    plain = [loaded(a) if isinstance(a, np.ndarray) and a.dtype.kind != "i" else a for a in in_memory]
+    with np.errstate(all="ignore"):
+        expected = getattr(reference, name)(np, *plain)
+    for k, first in enumerate(laid_out(in_memory[0]) if in_memory[0].ndim == 4 else [in_memory[0]]):
+        others = [LAYOUTS["channels-last"](a) if _is_image(a) and k == 2 else a for a in in_memory[1:]]
+        before = first.copy()
+        found = cuda.KERNELS[name](first, *others)
+        np.testing.assert_array_equal(first, before, f"{name} writes into its argument")
+        _compare(name, found, expected, terms, dtype, results)
+
+
+def _compare(name: str, found: Any, expected: Any, terms: int, dtype: str, results: Sequence[str | None]) -> None:
+    if not isinstance(expected, tuple):
+        found, expected = (found,), (expected,)
+    for i, (a, b) in enumerate(zip(found, expected, strict=True)):
+        kind = (results[i] if i < len(results) else None) or (dtype if b is None or b.dtype.kind == "f" else "int64")
+        same(f"{name}, result {i}", a, b, terms, kind)
+
+
+def _is_numbers(a: Any) -> bool:
+    return isinstance(a, np.ndarray) and a.dtype.kind == "f"
+
+
+def _is_image(a: Any) -> bool:
+    return isinstance(a, np.ndarray) and a.ndim == 4
+
+
+# ---- element-wise ----------------------------------------------------------------------------------------------------
+
+
+def _activation(name: str, *rest: Any, both: bool) -> None:
+    @functools.wraps(_activation)
+    def run(dtype: str) -> None:
+        for shape in (*SHAPES, (37,), (), (0,)):
+            x = np.asarray(numbers(*shape))
+            if x.size > 20:
+                x.flat[[3, 7, 11]] = np.nan, np.inf, -np.inf
+            args = (np.asarray(numbers(*shape, seed=1)), x) if both else (x,)
+            against_reference(name, dtype, *args, *rest)
+
+    CHECKS[name] = run
+
+
+for _name in ("relu", "sigmoid", "gelu"):
+    _activation(_name, both=False)
+    _activation(f"{_name}_backward", both=True)
+_activation("tanh_backward", both=True)
+_activation("leaky_relu", 0.25, both=False)
+_activation("leaky_relu_backward", 0.25, both=True)
+
+
+@check
+def add_relu(dtype: str) -> None:
+    x, shortcut = numbers(2, 3, 5, 4), numbers(2, 3, 5, 4, seed=1)
+    for layout in LAYOUTS.values():
+        found = cuda.FUSED["add_relu"](layout(stored(x, dtype)), stored(shortcut, dtype))
+        same("add_relu", found, np.maximum(x + shortcut, 0), dtype=dtype)
+
+
+@check
+def misaligned_arrays(dtype: str) -> None:
+    """A view that does not begin at a multiple of 16 bytes, and lengths that are no multiple of what 16 bytes hold."""
+    for begin in (0, 1, 3):
+        for n in (1, 7, 64, 1029):
+            whole = stored(numbers(n + begin), dtype)
+            same("relu", cuda.KERNELS["relu"](whole[begin:]), np.maximum(loaded(whole[begin:]), 0), dtype=dtype)
+
+
+# ---- pooling ---------------------------------------------------------------------------------------------------------
+
+# size, kernel, stride, padding, dilation, size of the result
+WINDOWS = [
+    ((5, 4), (2, 2), (2, 2), (0, 0), (1, 1), (2, 2)),
+    ((5, 6), (3, 2), (2, 1), (1, 1), (1, 1), (3, 7)),
+    ((4, 5), (3, 3), (1, 2), (1, 0), (2, 1), (2, 2)),
+    ((5, 5), (2, 3), (3, 2), (1, 1), (1, 1), (3, 3)),  # with a window that begins in the padding behind
+    ((1, 1), (2, 2), (1, 1), (1, 1), (2, 2), (1, 1)),  # nothing but padding
+    ((7, 3), (1, 1), (2, 4), (0, 0), (1, 1), (4, 1)),
+]
+
+
+@check
+def max_pool2d(dtype: str) -> None:
+    for size, *window, out_size in WINDOWS:
+        for n, c in ((2, 3), (1, 33), (0, 2)):
+            x = np.rint(numbers(n, c, *size))  # many are equal: the first counts
+            if x.size > 9:
+                x.flat[4] = np.nan
+            against_reference("max_pool2d", dtype, x, *window, out_size)
+            y, where = cuda.KERNELS["max_pool2d"](stored(x, dtype), *window, out_size)
+            g = numbers(*y.shape, seed=2)
+            found = cuda.FUSED["max_pool2d_backward"](stored(g, dtype), where, size, *window)
+            same("max_pool2d_backward", found, reference.scatter_plane(np, g, where, size), 9, dtype)
+            against_reference("scatter_plane", dtype, g, where, size, terms=9)
+            against_reference("gather_plane", dtype, x, where)
+
+
+@check
+def planes_by_index(dtype: str) -> None:
+    """Any places, in any order, some of them none."""
+    index = np.random.default_rng(0).integers(-1, 12, (2, 40, 3, 4))
+    against_reference("gather_plane", dtype, numbers(2, 40, 4, 3), index)
+    against_reference("scatter_plane", dtype, numbers(2, 40, 3, 4), index, (4, 3), terms=12)
+    far = np.full((1, 1, 1, 2), 99)
+    assert not cuda.KERNELS["gather_plane"](stored(numbers(1, 1, 2, 2), dtype), far).any()
+    assert not cuda.KERNELS["scatter_plane"](stored(numbers(1, 1, 1, 2), dtype), far, (2, 2)).any()
+
+
+@check
+def adaptive_max_pool2d(dtype: str) -> None:
+    for size, out_size in (((5, 4), (3, 4)), ((3, 7), (5, 2)), ((6, 6), (1, 1))):
+        x = np.rint(numbers(2, 3, *size))
+        x[1, 1, 1, 1] = np.nan
+        against_reference("adaptive_max_pool2d", dtype, x, out_size)
+
+
+@check
+def avg_pool2d(dtype: str) -> None:
+    for size, kernel, stride, padding, dilation, (p, q) in WINDOWS:
+        if dilation != (1, 1):
+            continue
+        divisor = np.abs(numbers(p, q)) + 1
+        window = kernel, stride, padding, divisor
+        for n, c in ((2, 3), (1, 33), (0, 2)):
+            against_reference("avg_pool2d", dtype, numbers(n, c, *size), *window, terms=9, exact=(4,))
+            against_reference("avg_pool2d_backward", dtype, numbers(n, c, p, q), size, *window, terms=9, exact=(5,))
+
+
+# ---- batch norm ------------------------------------------------------------------------------------------------------
+
+IMAGES = ((2, 3, 5, 4), (1, 1, 1, 1), (0, 2, 3, 3), (2, 70, 9, 5), (3, 3, 40, 31))
+
+
+def wide(dtype: str) -> str:
+    return "float64" if dtype == "float64" else "float32"
+
+
+@check
+def channel_moments(dtype: str) -> None:
+    for shape in IMAGES:
+        for far in (0, 96):  # a mean that is large beside the spread
+            x = np.clip(numbers(*shape), -4, 4) + far
+            against_reference("channel_moments", dtype, x, results=("float64", "float64"))
+        against_reference("channel_sum", dtype, numbers(*shape), terms=x[:, 0].size if x.size else 1)
+
+
+@check
+def moments_far_from_zero(dtype: str) -> None:
+    """Six digits of the variance are left where squares about zero would leave none."""
+    if dtype in ("float32", "float64"):
+        x = (1e4 + numbers(3, 2, 30, 30) / 16).astype(dtype)
+        mean, var = cuda.KERNELS["channel_moments"](x)
+        exact = x.astype(np.longdouble)
+        np.testing.assert_allclose(mean, exact.mean((0, 2, 3)), rtol=1e-13)
+        np.testing.assert_allclose(var, exact.var((0, 2, 3)), rtol=1e-10)
+
+
+def _by_channel(c: int) -> tuple[Array, Array, Array, Array]:
+    mean, inv_std, weight, bias = (numbers(c, seed=k) for k in range(4))
+    return mean / 8, np.abs(inv_std) / 4 + 0.5, weight, bias
+
+
+@check
+def batch_norm(dtype: str) -> None:
+    """With weights that are stored as the image is; bfloat16 images have weights in float32."""
+    kept, of_weight = ((0,), "float32") if dtype == "uint16" else ((), dtype)
+    for shape in IMAGES:
+        mean, inv_std, weight, bias = _by_channel(shape[1])
+        if kept:
+            weight, bias = weight.astype(np.float32), bias.astype(np.float32)
+        x, g, shortcut = (numbers(*shape, seed=k) for k in range(3))
+        terms = 256 * (x[:, 0].size if x.size else 1)
+        for w, b, other in ((weight, bias, shortcut), (None, None, None), (weight, bias, None)):
+            numbers_of = x, mean, inv_std, w, b
+            exact = (1, 2, *(3 + k for k in kept), *(4 + k for k in kept))
+            if other is None:
+                against_reference("batch_norm_transform", dtype, *numbers_of, exact=exact, terms=256)
+            against_reference("batch_norm_relu", dtype, *numbers_of, other, exact=exact, terms=256)
+            results = dtype, *(2 * [dtype if w is None else of_weight]), dtype
+            exact = (2, 3, *(4 + k for k in kept))
+            against_reference(
+                "batch_norm_backward", dtype, g, x, mean, inv_std, w, exact=exact, terms=terms, results=results
+            )
+            exact = (3, 4, *(5 + k for k in kept))
+            rest = shortcut, x, mean, inv_std, w, other is not None
+            against_reference("batch_norm_relu_backward", dtype, g, *rest, exact=exact, terms=terms, results=results)
+
+
+@check
+def running_moments(dtype: str) -> None:
+    """Moments in float32, and float32 weights for any image, as in evaluation."""
+    x = numbers(2, 3, 5, 4)
+    vectors = [v.astype(np.float32) for v in _by_channel(3)]
+    expected = reference.batch_norm_relu(np, x, *(v.astype(float) for v in vectors), None)
+    found = cuda.KERNELS["batch_norm_relu"](stored(x, dtype), *vectors, None)
+    same("batch_norm_relu", found, expected, 256, dtype)
+    mean, inv_std, weight, _ = vectors
+    _, gweight, gbias = cuda.KERNELS["batch_norm_backward"](stored(x, dtype), stored(x, dtype), mean, inv_std, weight)
+    assert gweight.dtype == gbias.dtype == np.float32
+
+
+# ---- softmax ---------------------------------------------------------------------------------------------------------
+
+
+@check
+def softmax(dtype: str) -> None:
+    for shape in (*SHAPES, (3, 10), (2, 1000), (4, 33), (7,)):
+        x, g = numbers(*shape), numbers(*shape, seed=1) / 8
+        if x.size > 50:
+            x.reshape(-1)[5] = -np.inf
+        for axis in {0 if shape[0] else 1, 1 % len(shape), len(shape) - 1}:
+            for name in ("softmax", "log_softmax"):
+                against_reference(name, dtype, x, axis, terms=64)
+                y = getattr(reference, name)(np, numbers(*shape, seed=2), axis) if x.size else x
+                against_reference(f"{name}_backward", dtype, g, y, axis, terms=64 * max(1, shape[axis]))
+
+
+@check
+def cross_entropy(dtype: str) -> None:
+    for n, classes in ((6, 10), (3, 100), (1, 1), (0, 4)):
+        x, g = numbers(n, classes), numbers(n, seed=1)
+        labels = np.random.default_rng(0).integers(0, classes, n)
+        if n > 2:
+            labels[2] = -100
+        losses, log_sums = cuda.FUSED["cross_entropy"](stored(x, dtype), labels)
+        counts = labels >= 0
+        log_y = reference.log_softmax(np, x, 1)
+        picked = log_y[np.arange(n), labels * counts]
+        same("cross_entropy", losses, -picked * counts, 64, wide(dtype))
+        found = cuda.FUSED["cross_entropy_backward"](g.astype(wide(dtype)), stored(x, dtype), labels, log_sums)
+        slopes = np.exp(log_y) - (np.arange(classes) == labels[:, None])
+        same("cross_entropy_backward", found, (g * counts)[:, None] * slopes, 64, dtype)
+
+
+# ---- random numbers --------------------------------------------------------------------------------------------------
+
+
+@check
+def dropout(dtype: str) -> None:
+    x = numbers(2, 3, 50, 17) + 100  # nowhere 0
+    counter = np.array([5], np.uint64)
+    for layout in LAYOUTS.values():
+        y = cuda.FUSED["dropout"](layout(stored(x, dtype)), 0.25, 7, 3)
+        kept = loaded(y) != 0
+        same("dropout", y, kept * loaded(stored(x, dtype)) / 0.75, 64, dtype)
+        assert abs(kept.mean() - 0.75) < 0.02
+        again = cuda.FUSED["dropout"](layout(stored(x, dtype)), 0.25, 7, 3)
+        np.testing.assert_array_equal(y, again)
+    other = cuda.FUSED["dropout"](stored(x, dtype), 0.25, 7, 8)
+    counted = cuda.FUSED["dropout"](stored(x, dtype), 0.25, 7, 3, counter)
+    np.testing.assert_array_equal(other, counted)
+    assert (loaded(other) != loaded(cuda.FUSED["dropout"](stored(x, dtype), 0.25, 8, 8))).any()
+    assert (loaded(cuda.FUSED["dropout"](stored(x, dtype), 0.0, 1, 1)) == loaded(stored(x, dtype))).all()
+    assert not loaded(cuda.FUSED["dropout"](stored(x, dtype), 1.0, 1, 1)).any()
+
+
+# ---- optimisers ------------------------------------------------------------------------------------------------------
+
+STEPS: dict[str, list[tuple[Any, ...]]] = {
+    # states (may there be none of it?), numbers
+    "sgd": [(("none",), (0.1, 0.0, 0.0, 0.0, False)), (("signed",), (0.1, 0.9, 0.1, 0.01, True)),
+            (("signed",), (0.1, 0.9, 0.0, 0.0, False))],
+    "adam": [(("signed", "positive", "none"), (1, 0.01, 0.9, 0.999, 1e-8, 0.0, False)),
+             (("signed", "positive", "positive"), (3, 0.01, 0.9, 0.99, 1e-8, 0.1, False)),
+             (("signed", "positive", "none"), (7, 0.01, 0.9, 0.99, 1e-8, 0.1, True))],
+    "rmsprop": [(("positive", "none", "none"), (0.01, 0.99, 1e-8, 0.0, 0.0)),
+                (("large", "signed", "signed"), (0.01, 0.9, 1e-8, 0.9, 0.1))],
+    "adagrad": [(("positive",), (0.01, 1e-10, 0.1))],
+}  # fmt: skip
+
+
+def _state(kind: str, shape: tuple[int, ...], seed: int, dtype: str) -> Array | None:
+    if kind == "none":
+        return None
+    x = numbers(*shape, seed=seed).astype(wide(dtype))
+    return {"signed": x, "positive": abs(x) + 1, "large": abs(x) + 100}[kind]
+
+
+@check
+def optimizer_steps(dtype: str) -> None:
+    for name, cases in STEPS.items():
+        for kinds, rest in cases:
+            shapes = [(3,), (5000,), (2, 3, 4, 4), (0,), *((k % 7 + 1,) for k in range(70))]
+            params = [stored(numbers(*s, seed=1), dtype) for s in shapes]
+            params[2] = LAYOUTS["channels-last"](params[2])
+            grads = [stored(numbers(*s, seed=2), dtype) for s in shapes]
+            states = [[_state(kind, s, 3 + k, dtype) for s in shapes] for k, kind in enumerate(kinds)]
+            for some in states:
+                some[2] = some[2] if some[2] is None else LAYOUTS["channels-last"](some[2])
+            expected = []
+            for i, param in enumerate(params):
+                arrays = [
+                    loaded(a).copy() if a is not None else None for a in (param, grads[i], *(s[i] for s in states))
+                ]
+                getattr(reference, f"{name}_step")(np, *arrays, *rest)
+                expected.append(arrays)
+            lists = [None if some[0] is None else some for some in states]
+            cuda.FUSED[f"{name}_steps"](params, grads, *lists, *rest)
+            for i, param in enumerate(params):
+                same(f"{name}, parameter {i}", param, expected[i][0], 64, dtype)
+                for k, some in enumerate(states):
+                    if some[i] is not None:
+                        same(f"{name}, state {k} of {i}", some[i], expected[i][2 + k], 64, wide(dtype))
+
+
+@check
+def single_steps(dtype: str) -> None:
+    """One parameter at a time, and one with gaps in memory, which the reference steps."""
+    if dtype not in ("float32", "float64"):
+        return
+    for name, cases in STEPS.items():
+        for kinds, rest in cases:
+            for layout in LAYOUTS.values():
+                arrays = [numbers(2, 3, 4, 4, seed=k).astype(dtype) for k in (1, 2)]
+                arrays += [_state(kind, (2, 3, 4, 4), 3 + k, dtype) for k, kind in enumerate(kinds)]
+                expected = [None if a is None else a.astype(float) for a in arrays]
+                getattr(reference, f"{name}_step")(np, *expected, *rest)
+                found = [None if a is None else layout(a) for a in arrays]
+                cuda.KERNELS[f"{name}_step"](*found, *rest)
+                for k, (a, b) in enumerate(zip(found, expected, strict=True)):
+                    same(f"{name}_step, array {k}", a, b, 64, None if a is None else dtype)
+
+
+@check
+def live_numbers(dtype: str) -> None:
+    """Numbers in device memory replace those of the launch."""
+    p, q = (stored(numbers(9), dtype) for _ in range(2))
+    g = stored(numbers(9, seed=1), dtype)
+    cuda.FUSED["sgd_steps"]([p], [g], None, 0.5, 0.0, 0.0, 0.0, False)
+    cuda.FUSED["sgd_steps"]([q], [g], None, 9.0, 0.0, 0.0, 0.0, False, np.array([0.5]))
+    np.testing.assert_array_equal(p, q)
+
+
+# ---- concatenation ---------------------------------------------------------------------------------------------------
+
+
+@check
+def concat(dtype: str) -> None:
+    for layout in LAYOUTS.values():
+        for axis, widths in ((1, (3, 1, 0, 4)), (0, (2, 1)), (-1, (1,)), (2, (2, 2, 1)), (1, (1,) * 66)):
+            shapes = [[2, 3, 2, 5] for _ in widths]
+            for shape, width in zip(shapes, widths, strict=True):
+                shape[axis] = width
+            parts = [layout(stored(numbers(*s, seed=k), dtype)) for k, s in enumerate(shapes)]
+            whole = np.concatenate(parts, axis)
+            found = cuda.FUSED["concat"](parts, axis)
+            np.testing.assert_array_equal(found, whole)
+            out = LAYOUTS["channels-last"](np.zeros_like(whole))
+            assert cuda.FUSED["concat"](parts, axis, out) is out
+            np.testing.assert_array_equal(out, whole)
+            for a, b in zip(cuda.FUSED["split"](found, widths, axis), parts, strict=True):
+                np.testing.assert_array_equal(a, b)
