@@ -49,6 +49,13 @@ def rotated(x: Array) -> Array:
     return np.moveaxis(np.array(np.moveaxis(x, -1, 0), order="C"), 0, -1)
 
 
+def read_only(x: Array) -> Array:
+    """C order, and a write to it raises."""
+    x = planes(x)
+    x.flags.writeable = False
+    return x
+
+
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "planes": planes,
     "channels-last": channels_last,

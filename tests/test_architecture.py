@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ARROWS = {
     "kernels": set(),
     "backend": {"kernels"},
-    "cuda": {"backend"},
+    "cuda": {"autograd", "backend"},
+    "amp": {"autograd", "backend"},
     "autograd": {"backend"},
     "ops": {"autograd", "backend"},
     "nn": {"ops", "autograd", "backend"},
@@ -33,7 +34,7 @@ ARROWS = {
     "bench": {"optim", "models", "inspect", "nn", "ops", "autograd", "backend"},
     "d2l": {"train", "data", "optim", "models", "inspect", "nn", "ops", "autograd", "cuda", "backend"},
     "cli": {"", "bench", "train", "inspect", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
-    "": {"train", "utils", "inspect", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
+    "": {"amp", "train", "utils", "inspect", "data", "optim", "models", "nn", "ops", "autograd", "cuda", "backend"},
 }
 
 # The modules and packages, without "tinycnn.", that may import a library at all.
@@ -165,7 +166,7 @@ def against_arrows(module: Module, names: set[str] = NAMES) -> list[str]:
             found.append(f"tinycnn.{module.name}:{line} imports {target}")
         elif layer == module.layer == "kernels" and module.name.count("."):
             mine, theirs = module.name.split(".")[1], target.removeprefix("tinycnn.").split(".")[1:2]
-            if theirs not in ([mine], ["reference"]):  # the fast sets may fall back on the reference
+            if theirs not in ([mine], ["reference"], ["cores"], ["memory"]):  # the reference to fall back on, and tools
                 found.append(f"tinycnn.{module.name}:{line} imports {target}, of another set of kernels")
     return found
 

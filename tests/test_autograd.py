@@ -175,6 +175,8 @@ def test_backward_errors() -> None:
         (x * 2).backward(tinycnn.ones(3))
     with pytest.raises(RuntimeError, match="got 2 tensors and 1 gradients"):
         backward([x * 2, x * 3], [tinycnn.ones(2)])
+    with pytest.raises(RuntimeError, match="got 1 tensors and 2 gradients"):
+        backward([x * 2], [tinycnn.ones(2), tinycnn.ones(2)])
     with pytest.raises(TypeError, match="must be a Tensor or None, got float"):
         (x * 2).backward(1.0)  # type: ignore[arg-type]
 
@@ -436,6 +438,11 @@ def test_set_grad_enabled_as_call_and_as_block() -> None:
     finally:
         tinycnn.set_grad_enabled(True)
     assert tinycnn.is_grad_enabled()
+    mode = tinycnn.set_grad_enabled(False)
+    for _ in range(3):  # the first block ends what the call began, the others begin anew
+        with mode:
+            assert not tinycnn.is_grad_enabled()
+        assert tinycnn.is_grad_enabled()
 
 
 @pytest.mark.parametrize("kind", ["no_grad", "no_grad()", "set_grad_enabled(False)"])

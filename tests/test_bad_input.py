@@ -155,6 +155,32 @@ def test_a_window_may_be_huge_where_it_fits() -> None:
     assert F.local_response_norm(x, HUGE).tolist() == F.local_response_norm(x, 2, alpha=2e-4 / HUGE).tolist()
 
 
+def test_a_border_may_be_huge_where_few_windows_are(kernel_set: str) -> None:
+    """What no window sees is not looked at: neither before the image nor behind it."""
+    x = tc.arange(16.0, dtype=tc.float64).reshape(1, 1, 4, 4).requires_grad_()
+    one = {"kernel_size": 2 * HUGE, "stride": HUGE, "padding": HUGE}  # one window, from -HUGE to HUGE - 1
+    y = F.max_pool2d(x, **one)
+    assert y.tolist() == [[[[15.0]]]]
+    y.backward(tc.full_like(y, 3.0))
+    assert x.grad is not None
+    assert (x.grad[0, 0, 3, 3].item(), x.grad.sum().item()) == (3.0, 3.0)
+    assert F.avg_pool2d(x, **one, divisor_override=2).tolist() == [[[[60.0]]]]
+    assert F.avg_pool2d(x, **one, count_include_pad=False).tolist() == [[[[7.5]]]]
+    small = F.max_pool2d(x, 4, stride=3, padding=2).amax(3, True).expand(1, 1, 2, 5)
+    assert F.max_pool2d(x, (4, 2 * HUGE), stride=(3, 1), padding=(2, HUGE)).tolist() == small.tolist()
+    for pool in (F.max_pool2d, F.avg_pool2d):  # a second window sees the image with its first places
+        with pytest.raises(ValueError, match=rf"{pool.__name__}: a window of {2 * HUGE} places in a border of {HUGE}"):
+            pool(x, **one, ceil_mode=True)
+    where_few = {"padding": HUGE, "stride": HUGE}
+    if kernel_set == "fast":
+        kernel = tc.ones(1, 1, 3, 3, dtype=tc.float64)
+        y = F.conv2d(x, kernel, **where_few)
+        assert y.sum().item() == y[0, 0, 1, 1].item() == x[0, 0, :3, :3].sum().item()
+    else:
+        with pytest.raises((ValueError, MemoryError), match="^conv2d"):
+            F.conv2d(x, tc.ones(1, 1, 3, 3, dtype=tc.float64), **where_few)
+
+
 # -------------------------------------------------------------------------------------------- layers and optimisers
 
 IMAGES = tc.zeros(2, 4, 6, 6)

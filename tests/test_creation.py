@@ -96,7 +96,49 @@ def test_tensor_copies_and_from_numpy_shares() -> None:
     assert shared.array is not array  # the engine tells tensors apart by their arrays
     x = tinycnn.ones(2, requires_grad=True)
     assert tinycnn.as_tensor(x) is x
-    assert not tinycnn.tensor(x).requires_grad
+    copy = tinycnn.tensor(x)
+    assert not copy.requires_grad
+    copy[0] = 7
+    assert x.tolist() == [1, 1]
+    assert tinycnn.tensor([x[0], 2.0, x.sum()]).tolist() == [1, 2, 2]  # tensors with a history too
+    with pytest.raises(TypeError, match="has no dtype dtype\\('uint16'\\)"):
+        tinycnn.tensor(np.arange(3, dtype="uint16"))
+
+
+def test_new_tensors_want_no_gradient_unless_asked() -> None:
+    x = tinycnn.ones(2, requires_grad=True)
+    for made in (x.new_zeros(2), x.new_ones(2), x.new_empty(2), x.new_full((2,), 3.0), x.new_tensor([1.0])):
+        assert not made.requires_grad
+    assert x.new_zeros(2, requires_grad=True).requires_grad
+
+
+def test_to_reads_its_flags_by_their_places() -> None:
+    x = tinycnn.ones(2)
+    for same in (x.to(tinycnn.float32, True), x.to("cpu", tinycnn.float32, True), x.to("cpu", True)):
+        assert same is x  # True is non_blocking
+    for copy in (x.to(tinycnn.float32, False, True), x.to("cpu", tinycnn.float32, False, True)):
+        assert copy is not x
+        assert not np.shares_memory(copy.array, x.array)
+    assert x.to(other=tinycnn.ones(1, dtype=tinycnn.float64)).dtype is tinycnn.float64
+
+
+def test_random_integers_fill_the_range_that_a_dtype_holds() -> None:
+    for dtype, least in ((tinycnn.float32, 2**22), (tinycnn.float64, 2**51), (tinycnn.float16, 2**9)):
+        drawn = tinycnn.zeros(100, dtype=dtype).random_()
+        assert drawn.max().item() > least
+        assert (drawn == drawn.round()).all()
+    assert set(tinycnn.zeros(100, dtype=tinycnn.bool).random_().tolist()) == {True, False}
+    assert tinycnn.zeros(100, dtype=tinycnn.int64).random_().max().item() > 2**61
+
+
+def test_numpy_sees_the_memory_unless_it_wants_a_copy() -> None:
+    x = tinycnn.arange(3.0)
+    assert np.shares_memory(np.asarray(x), x.array)
+    assert np.shares_memory(np.array(x, copy=None), x.array)
+    assert not np.shares_memory(np.array(x), x.array)
+    assert np.asarray(x, dtype="int64").tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="a copy is needed"):
+        np.array(x, dtype="int64", copy=False)
 
 
 def test_the_default_dtype_is_that_of_floats_alone() -> None:
@@ -197,6 +239,8 @@ def test_dlpack_with_numpy() -> None:
     y = tinycnn.from_dlpack(source)
     y[0] = 9.0
     assert source[0] == 9
+    repeated = tinycnn.ones(1, 1).expand(2, 3)  # its strides are 0
+    assert np.from_dlpack(repeated).tolist() == [[1.0] * 3] * 2
     with pytest.raises(BufferError, match="requires a gradient"):
         np.from_dlpack(x.requires_grad_())
     backwards = tinycnn.from_numpy(np.arange(3.0)[::-1])

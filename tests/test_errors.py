@@ -22,6 +22,25 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "groups=2 does not divide the 5 output channels",
     ),
+    "large-one-way": (lambda: F.conv2d(IMAGE, tc.zeros(4, 3, 1, 7)), ValueError, "is smaller than the kernel"),
+    "unfold-dilation": (lambda: F.unfold(IMAGE, 2, dilation=0), ValueError, "dilation must be"),
+    "bn-relu-one": (
+        lambda: F.batch_norm_relu(tc.ones(1, 3, 1, 1), None, None, training=True),
+        ValueError,
+        "expected more than 1 value per channel",
+    ),
+    "cat-longer": (lambda: tc.cat([tc.ones(2, 3), tc.ones(2, 4)]), ValueError, "differ elsewhere than in dimension 0"),
+    "cat-shorter": (lambda: tc.cat([tc.ones(2, 4), tc.ones(2, 3)]), ValueError, "differ elsewhere than in dimension 0"),
+    "cat-rank": (lambda: tc.cat([tc.ones(2, 3), tc.ones(2)]), ValueError, "differ elsewhere than in dimension 0"),
+    "meshgrid": (lambda: tc.meshgrid([tc.ones(2)], tc.ones(3)), TypeError, "expected a list or tuple of tensors"),
+    "out-pair": (
+        lambda: tc.max(tc.ones(2, 2), 1, out=(tc.ones(2),)),
+        TypeError,
+        "out must be 2 tensors, one for each result",
+    ),
+    "to-bool": (lambda: tc.ones(2).to(True), TypeError, "True"),
+    "bernoulli": (lambda: tc.ones(2).bernoulli_(tc.tensor([0.5, -0.5])), ValueError, r"must lie in \[0, 1\]"),
+    "normal": (lambda: tc.normal(tc.zeros(2), tc.ones(3)), ValueError, "normal"),
     "no-groups": (lambda: F.conv2d(IMAGE, tc.zeros(4, 3, 3, 3), groups=0), ValueError, "groups must be a positive"),
     "bias": (lambda: F.conv2d(IMAGE, tc.zeros(4, 3, 3, 3), tc.zeros(3)), ValueError, r"bias has shape \(3,\)"),
     "large": (lambda: F.conv2d(IMAGE, tc.zeros(4, 3, 7, 7)), ValueError, "is smaller than the kernel"),
@@ -195,7 +214,18 @@ def test_what_a_tensor_tells_of_itself() -> None:
         (lambda: tc.tensor([1.0, 2.0]), "tensor([1., 2.])"),
         (lambda: tc.tensor([1e-6, 1.0]), "tensor([1.0000e-06, 1.0000e+00])"),
         (lambda: tc.tensor([1.0, float("nan"), float("-inf")]), "tensor([1., nan, -inf])"),
+        (lambda: tc.tensor([1.0, 1000.0]), "tensor([   1., 1000.])"),
+        (lambda: tc.tensor([1.0, 1001.0]), "tensor([1.0000e+00, 1.0010e+03])"),
+        (lambda: tc.tensor([1.5, 1000.5]), "tensor([   1.5000, 1000.5000])"),
+        (lambda: tc.tensor([0.5, 999.5]), "tensor([5.0000e-01, 9.9950e+02])"),
+        (lambda: tc.tensor([-1.5, 2.0]), "tensor([-1.5000,  2.0000])"),
+        (lambda: tc.tensor([1e8, 1e6]), "tensor([100000000.,   1000000.])"),
+        (lambda: tc.tensor([1.5e8]), "tensor([1.5000e+08])"),
+        (lambda: tc.tensor([1e-4]), "tensor([1.0000e-04])"),
+        (lambda: tc.tensor([5e-5, 1e-5]), "tensor([5.0000e-05, 1.0000e-05])"),
         (lambda: tc.tensor([True, False]), "tensor([ True, False])"),
+        (lambda: tc.tensor([True, True]), "tensor([True, True])"),
+        (lambda: tc.tensor(False), "tensor(False)"),
         (lambda: tc.tensor(3), "tensor(3)"),
         (lambda: tc.tensor([]), "tensor([])"),
         (lambda: tc.zeros(2, 0), "tensor([], size=(2, 0))"),
@@ -207,6 +237,33 @@ def test_what_a_tensor_tells_of_itself() -> None:
 )
 def test_how_a_tensor_prints(make: Callable[[], Any], text: str) -> None:
     assert repr(make()) == text
+
+
+@pytest.mark.parametrize(("numbers", "breaks"), [(12, False), (13, False), (14, True), (15, True)])
+def test_a_note_that_no_longer_fits_stands_below(numbers: int, breaks: bool) -> None:
+    for x in (tc.ones(numbers), tc.ones(1, numbers - 1)):
+        text = repr(x.requires_grad_())
+        assert text == repr(x.detach())[:-1] + (",\n       " if breaks else ", ") + "requires_grad=True)"
+    two_rows = tc.ones(2, numbers - 1)
+    assert repr(two_rows.requires_grad_()) == (
+        repr(two_rows.detach())[:-1] + (",\n       " if breaks else ", ") + "requires_grad=True)"
+    )
+
+
+def test_one_style_for_all_numbers_that_are_shown() -> None:
+    x = tc.arange(1000.0)
+    x[500] = 0.5  # printed, for so many numbers are
+    assert repr(x).startswith("tensor([0.0000e+00, 1.0000e+00")
+    x = tc.arange(1001.0) % 100
+    x[500] = 0.5  # left out
+    assert repr(x).startswith("tensor([ 0.,  1.,  2., ...")
+
+
+def test_a_single_number_in_a_text_is_that_number() -> None:
+    assert f"{tc.tensor(1.5)} {tc.tensor(2)} {tc.tensor([1.5])}" == "1.5 2 tensor([1.5000])"
+    assert f"{tc.tensor(1.5, requires_grad=True):.2f}" == "1.50"
+    with pytest.raises(ValueError, match="format code"):
+        f"{tc.tensor([1.5]):.2f}"
 
 
 def test_a_large_tensor_prints_its_edges() -> None:

@@ -76,6 +76,12 @@ def test_a_shortcut_of_another_shape_is_refused() -> None:
         F.batch_norm_relu(image(2, 3, 2, 2), None, None, image(2), training=True)
 
 
+@pytest.mark.parametrize("training", ["no", 1, None])
+def test_training_is_true_or_false(training: object) -> None:
+    with pytest.raises(TypeError, match="batch_norm_relu: training must be True or False"):
+        F.batch_norm_relu(image(2, 3, 4, 4), None, None, training=training)
+
+
 def count_fused(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> int:
     calls = []
     fused = nn.BatchNorm2d.forward_relu

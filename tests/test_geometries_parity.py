@@ -40,14 +40,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def run_torch(case: Case) -> Answers:
-    """PyTorch's results and gradients for the same numbers."""
+def run_torch(case: Case) -> Answers | None:
+    """PyTorch's results and gradients for the same numbers; None where it has no answer.
+
+    For the maximum of a dilated window that sees padding alone, PyTorch names a place outside the image, and its
+    backward writes there, into memory that is not its own.
+    """
     fixed = STATISTICS.get(case.op, ())
     tensors = [
         None if x is None else torch.tensor(x.copy(), requires_grad=i not in fixed) for i, x in enumerate(case.arrays())
     ]
     results = FUNCTIONS.get(case.op, getattr(TF, case.op, None))(*tensors, **case.kwargs)
     results = list(results) if isinstance(results, (tuple, list)) else [results]
+    if case.op == "max_pool2d" and (results[0] == -float("inf")).any():
+        return None
     g = torch.tensor(case.cotangent_of(results[0].detach().numpy()).copy())
     wanted = [t for t in tensors if t is not None and t.requires_grad]
     found = iter(torch.autograd.grad(results[0], wanted, g))
@@ -57,9 +63,9 @@ def run_torch(case: Case) -> Answers:
 
 def compare_with_torch(case: Case) -> None:
     theirs = run_torch(case)
+    if theirs is None:
+        return
     sizes = expected(case, theirs.results[0])
-    if case.op == "max_pool2d" and (theirs.results[0] == -float("inf")).any():
-        return  # a dilated window that sees padding alone: PyTorch's place for it is outside the image
     for kernels in kernel_sets():
         try:
             compare(run(case, kernels), theirs, sizes, "float64")

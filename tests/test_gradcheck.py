@@ -659,3 +659,78 @@ def test_adjoint_check(dtype: Any) -> None:
         adjoint_check(lambda x: x.detach() * 2, x)
     with pytest.raises(ValueError, match="must be floating"):
         adjoint_check(lambda x: x, tinycnn.tensor([1, 2]))
+
+
+def test_adjoint_check_of_what_gives_no_gradient() -> None:
+    """None stands for zeros: right of a function that gives zeros, wrong of another."""
+    x = tinycnn.ones(3, dtype=tinycnn.float64)
+    assert adjoint_check(function(lambda x: x * 0, lambda g, x: None), x)
+    assert not adjoint_check(function(lambda x: x * 2, lambda g, x: None), x, raise_exception=False)
+
+
+# ---- where it looks, and how sharp -----------------------------------------------------------------------------------
+
+
+def test_a_large_input_is_checked_in_directions_and_at_its_borders() -> None:
+    seen: list[np.ndarray] = []
+
+    def watched(x: tinycnn.Tensor) -> tinycnn.Tensor:
+        if x.array.dtype.kind == "c":
+            seen.append(x.array.imag / abs(x.array.imag).max())
+        return x * x
+
+    shape = (5, 4, 6)
+    assert check_gradients(watched, [make(0, *shape)], method="complex", full_size=10).passed
+    directions = [step for step in seen if np.count_nonzero(step) == step.size]
+    assert len(directions) == 3
+    for step in directions:
+        assert 0.2 < (step > 0).mean() < 0.8
+        assert abs(step).min() > 0.3  # no element is too little moved to be seen
+    places = [tuple(map(int, np.argwhere(step)[0])) for step in seen if np.count_nonzero(step) == 1]
+    assert len(places) == len(set(places)) == len(seen) - 3
+    corners = {(i, j, k) for i in (0, 4) for j in (0, 3) for k in (0, 5)}
+    assert corners | {(2, 2, 3)} <= set(places)
+    assert len(places) >= 12
+
+
+def test_the_steepest_element_of_a_large_input_is_checked() -> None:
+    factor = np.ones(1000)
+    factor[123] = 5
+    wrong = function(lambda x: x * constant(factor), lambda g, x: g * constant(np.where(factor == 5, 5.001, factor)))
+    report = check_gradients(wrong, [make(0, 1000)], full_size=10)
+    assert not report.passed
+    assert report.rows[0].index == (123,)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_differences_are_extrapolated(seed: int) -> None:
+    """The error of a central difference is a series in h^2; with two of its terms gone, and with a large step, a
+    polynomial of degree 5 is exact. A weight that is off leaves a term."""
+    right = check_gradients(lambda x: x**5 + 3 * x**4, make(seed, 6), eps=0.25, rtol=1e-13, atol=1e-14)
+    assert right.rows[0].error < 3e-13 * max(abs(right.rows[0].numeric), 1.0)
+    smooth = check_gradients(lambda x: (3 * x).sin(), make(seed, 6), eps=0.25, rtol=1e-12, atol=1e-13)
+    assert smooth.rows[0].error < 1e-12
+
+
+def test_rounding_is_no_kink() -> None:
+    """Results of a million have the rounding of a million, which a small step magnifies."""
+    for seed in range(4):
+        report = check_gradients(lambda x: x.sin() + 1e6, make(seed, 8), rtol=1e-6, atol=1e-8)
+        assert report.passed, str(report)
+        assert report.rows[0].kinks == 0
+
+
+def test_backward_may_round_otherwise_when_it_is_recorded() -> None:
+    def other(g: tinycnn.Tensor, x: tinycnn.Tensor) -> tinycnn.Tensor:
+        return g * 0.3 + g * 0.7 if is_grad_enabled() else g
+
+    assert gradcheck(function(lambda x: x * 1, other), make(0, 30))
+
+
+def test_a_gradient_that_is_shared_or_forgotten_is_told() -> None:
+    """Two runs must give the same bits, unless nondet_tol allows more."""
+    number = iter(range(1000))
+    uneven = function(lambda x: x * 1, lambda g, x: g * (1 + 1e-13 * next(number)))
+    assert not gradcheck(uneven, make(0, 30), raise_exception=False)
+    number = iter(range(1000))
+    assert gradcheck(uneven, make(0, 30), nondet_tol=1e-9, raise_exception=False)

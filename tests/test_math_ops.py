@@ -189,11 +189,68 @@ def test_bitwise_operators() -> None:
         ([NAN, 1.0], [NAN, NAN], {"equal_nan": True}, [True, False]),
         ([100], [101], {"rtol": 0.01}, [True]),
         ([1.0], [INF], {"rtol": 1.0}, [False]),
+        (np.uint8([3, 250]), np.uint8([5, 3]), {"atol": 2, "rtol": 0}, [True, False]),  # no difference wraps round
     ],
 )
 def test_isclose(a: Any, b: Any, keywords: dict[str, Any], expected: list[bool]) -> None:
     assert tinycnn.isclose(tensor(a), tensor(b), **keywords).tolist() == expected
     assert tinycnn.allclose(tensor(a), tensor(b), **keywords) is all(expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"),
+    [(tinycnn.uint8, -255, 255), (tinycnn.int8, -128, 127), (tinycnn.int16, -(2**15), 2**15 - 1)],
+)
+def test_a_number_must_fit_the_integers_it_meets(dtype: Any, least: int, most: int) -> None:
+    x = tensor([0], dtype=dtype)
+    assert (x + most).item() == most
+    assert (x + least).item() == (1 if dtype is tinycnn.uint8 else least)  # unsigned ones count from the other end
+    for number in (most + 1, least - 1):
+        with pytest.raises(RuntimeError, match=f"cannot hold the number {number}"):
+            x + number
+
+
+def test_numpys_booleans_are_numbers() -> None:
+    assert (tensor([1.0, 2.0]) * np.bool_(True)).tolist() == [1, 2]
+    assert (tensor([1.0, 2.0]) == np.bool_(True)).tolist() == [True, False]
+
+
+def test_powers_of_integers_and_booleans() -> None:
+    with pytest.raises(RuntimeError, match="integers to negative integer powers"):
+        tensor([2, 2]) ** tensor([1, -1])
+    assert (tensor([True, False]) ** False).tolist() == [True, True]
+    assert (tensor([True, False]) ** True).tolist() == [True, False]
+
+
+def test_out_may_be_of_a_higher_category() -> None:
+    out = tinycnn.zeros(2)
+    assert tinycnn.add(tensor([1, 2]), 1, out=out) is out
+    assert out.tolist() == [2, 3]
+    with pytest.raises(RuntimeError, match="can't be cast to"):
+        tinycnn.add(out, 1, out=tensor([1, 2]))
+
+
+@pytest.mark.parametrize("function", [F.dropout, F.dropout2d])
+def test_dropout_of_everything_and_of_nothing(function: Any) -> None:
+    x = tinycnn.ones(2, 3, 4, 4)
+    assert function(x, 1.0).sum().item() == 0
+    assert function(x, 0.0).tolist() == function(x, 1.0, training=False).tolist() == x.tolist()
+
+
+def test_a_certain_probability_costs_at_most_100() -> None:
+    """Each logarithm is held at -100, in the gradient of the target too."""
+    x, target = tensor([1.0, 0.0]), tensor([0.0, 1.0], requires_grad=True)
+    loss = F.binary_cross_entropy(x, target, reduction="none")
+    assert loss.tolist() == [100, 100]
+    loss.backward(tensor([1.0, 2.0]))
+    assert target.grad is not None
+    assert target.grad.tolist() == [-100, 200]
+
+
+def test_the_old_names_of_reduction_are_blamed_on_the_caller() -> None:
+    with pytest.warns(DeprecationWarning, match="size_average and reduce are deprecated") as found:
+        F.mse_loss(tensor([1.0]), tensor([2.0]), size_average=False)
+    assert found[0].filename == __file__
 
 
 def test_products_save_only_what_their_gradients_need() -> None:

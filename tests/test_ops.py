@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layouts import LAYOUTS
 
 import tinycnn
 from tinycnn import Tensor
 from tinycnn.autograd import Function, Op, adjoint_check, check_gradients, check_second_gradients, engine, grad, wrap
 from tinycnn.backend.base import Kernels
 from tinycnn.ops.checks import Call, calls, in_dtype
-from tinycnn.ops.registry import OpInfo, all_ops
+from tinycnn.ops.registry import OpInfo, all_ops, get_op
 
 OPS = all_ops()
 CASTS = {"to"}  # between dtypes, and so nothing happens to what is float64 already
@@ -101,36 +102,18 @@ def test_has_samples(op: OpInfo) -> None:
         assert all(call.wanted() for call in samples), "a sample without a gradient to check"
 
 
-_MOVES = "moves or adds numbers, so linear in all its tensors together; Richardson's differences are exact there"
-WITHOUT_KINKS = {  # neither analytic nor linear as the registry means it, and smooth all the same
-    "binary_cross_entropy_with_logits": "smooth at every score; Richardson's differences serve",
-    "cat": _MOVES,
-    "chunk": _MOVES,
-    "index_add": _MOVES,
-    "index_put": _MOVES,
-    "meshgrid": _MOVES,
-    "nan_to_num": "the identity where the input is finite",
-    "scatter": _MOVES,
-    "scatter_add": _MOVES,
-    "split": _MOVES,
-    "stack": _MOVES,
-    "unbind": _MOVES,
-}
+def test_only_floating_results_have_gradients() -> None:
+    call = calls(get_op("sort"))[0]
+    assert [r.dtype for r in call.results(*call.tensors)] == [tinycnn.float64]  # and not the indices
 
 
 @each(OPS)
 def test_says_where_its_kinks_are(op: OpInfo) -> None:
-    if op.analytic or op.linear or not op.differentiable:
-        assert not op.kinks, f"{op.name} is smooth, or has no slope, and so no kinks"
-        assert op.name not in WITHOUT_KINKS, f"{op.name} needs no reason to have no kinks"
-        return
-    assert bool(op.kinks) != (op.name in WITHOUT_KINKS), (
-        f"{op.name} must either say where its kinks are, or stand in WITHOUT_KINKS with the reason"
-    )
-
-
-def test_only_operations_are_without_kinks() -> None:
-    assert set(WITHOUT_KINKS) <= {op.name for op in OPS}
+    """The complex step sees no kink; what cannot take it must be smooth by being linear, or say where it is not."""
+    if op.linear or not op.differentiable:
+        assert not op.kinks, f"{op.name} is linear, or has no slope, and so no kinks"
+    elif not op.analytic:
+        assert op.kinks, f"{op.name} must be checked by the complex step, or say where its kinks are"
 
 
 @each(OPS)
@@ -203,30 +186,6 @@ def test_float32_is_near_float64(op: OpInfo, kernel_set: str) -> None:
                     assert np.allclose(a, b, rtol=0, atol=budget * scale, equal_nan=True), f"{call}: {what} {i}"
 
 
-def fortran(array: np.ndarray) -> np.ndarray:
-    return np.asfortranarray(array)
-
-
-def backwards(array: np.ndarray) -> np.ndarray:
-    """The same numbers, stored the other way round in every dimension."""
-    turned = tuple(slice(None, None, -1) for _ in array.shape)
-    return array[turned].copy()[turned]
-
-
-def spread(array: np.ndarray) -> np.ndarray:
-    """The same numbers, every other one of a larger array."""
-    wide = np.full([2 * n for n in array.shape], np.nan if array.dtype.kind == "f" else 0, array.dtype)
-    view = wide[tuple(slice(None, None, 2) for _ in array.shape)]
-    view[...] = array
-    return view
-
-
-def channels_last(array: np.ndarray) -> np.ndarray:
-    if array.ndim < 3:
-        return array.copy()
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, -3, -1)), -1, -3)
-
-
 # These give views of an input's memory, and say so where its strides allow none; PyTorch's do the same.
 NEEDS_FITTING_STRIDES = {"view"}
 
@@ -236,9 +195,9 @@ def test_memory_layout_changes_nothing(op: OpInfo, kernel_set: str) -> None:
     with use(kernel_set):
         for call in calls(op):
             wanted, wanted_gradients = results_and_gradients(call, call.tensors)
-            for layout in (fortran, backwards, spread, channels_last):
+            for layout, stored in LAYOUTS.items():
                 tensors = [
-                    wrap(layout(x.array), x.backend).requires_grad_(x.requires_grad) if x.array.ndim else x
+                    wrap(stored(x.array), x.backend).requires_grad_(x.requires_grad) if x.array.ndim else x
                     for x in call.tensors
                 ]
                 try:
@@ -249,7 +208,7 @@ def test_memory_layout_changes_nothing(op: OpInfo, kernel_set: str) -> None:
                 for a, b in zip([*results, *gradients], [*wanted, *wanted_gradients], strict=True):
                     assert a.shape == b.shape
                     scale = float(abs(b).max(initial=0.0, where=np.isfinite(b)))
-                    assert np.allclose(a, b, rtol=0, atol=ROUNDING * scale, equal_nan=True), f"{call} {layout.__name__}"
+                    assert np.allclose(a, b, rtol=0, atol=ROUNDING * scale, equal_nan=True), f"{call} {layout}"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -283,3 +283,17 @@ def test_unfold_and_fold_as_pytorch_do(window: dict[str, Any], kernel_set: str) 
         return f.fold(cols * cols, images.shape[2:], **window)
 
     _compare(torch, program, transposed=True)
+
+
+def test_parts_may_be_empty() -> None:
+    x = tinycnn.arange(3)
+    assert [part.tolist() for part in x.split([0, 2, 0, 1])] == [[], [0, 1], [], [2]]
+
+
+def test_the_last_two_dimensions_of_many_are_swapped() -> None:
+    assert tinycnn.zeros(2, 3, 4, 5).mT.shape == (2, 3, 5, 4)
+    assert tinycnn.zeros(2, 3).mT.shape == (3, 2)
+
+
+def test_a_step_of_one_is_none() -> None:
+    assert tinycnn.arange(4)[1:3:1].tolist() == [1, 2]

@@ -517,7 +517,8 @@ def _full_like(place: Tensor, value: Any, kind: Any) -> Tensor:
     """A number as a tensor of no dimensions, on the device of place."""
     from ..autograd import wrap
 
-    return wrap(place.backend.asarray(value).astype(getattr(kind, "numpy", kind)), place.backend)
+    backend, kind = place.backend, getattr(kind, "numpy", kind)
+    return wrap(backend.on_device(lambda: backend.asarray(value).astype(kind)), backend)
 
 
 def _where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:

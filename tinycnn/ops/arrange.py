@@ -161,7 +161,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             raise ValueError(f"pad: mode {mode!r} cannot pad dimension {dim} of size {n} by {max(before, after)}")
         if max(before, after) >= 2**62:  # no index counts so far
             raise ValueError(f"pad: cannot pad dimension {dim} of size {n} by {max(before, after)}")
-        places = _BORDERS[mode](input.backend.arange(-before, n + after), n)
+        places = input.backend.on_device(_BORDERS[mode], input.backend.arange(-before, n + after), n)
         input = input.index_select(dim, wrap(places, input.backend))
     return input
 
@@ -306,7 +306,7 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, ou
         raise TypeError(f"repeat_interleave: repeats must be integers, got {repeats.dtype!r}")
     if isinstance(repeats, Tensor) and repeats.array.size != 1:
         counts = repeats.array
-        if counts.shape != (input.array.shape[dim],) or (counts.size and int(counts.min()) < 0):
+        if counts.shape != (input.array.shape[dim],) or (counts.size and int(input.backend.min(counts)) < 0):
             raise ValueError(
                 f"repeat_interleave: repeats must be {input.array.shape[dim]} numbers, none negative, got {repeats!r}"
             )

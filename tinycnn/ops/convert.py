@@ -6,7 +6,7 @@ import builtins
 from typing import Any
 
 from ..autograd import Function, Tensor, wrap
-from ..backend import Backend, device, device_of, get_backend
+from ..backend import Backend, cuda_status, device, device_of, get_backend, pinned, registry
 from ..backend.dtypes import as_dtype, dtype, float_info
 from ..backend.layout import channels_last, lies_as, memory_format, preserve_format
 from .broadcast import cast
@@ -57,7 +57,7 @@ def to(
     Args:
         args: a dtype, a device, a device and a dtype, or a tensor to take both from.
         other: that tensor, by name.
-        non_blocking: accepted for PyTorch's sake; nothing here waits longer without it.
+        non_blocking: accepted for PyTorch's sake: the host does not wait for a copy to a GPU without it either.
         copy: copy even if nothing changes.
 
     Raises:
@@ -158,6 +158,29 @@ def get_device(input: Tensor) -> builtins.int:
 
 
 add_method("get_device", get_device)
+
+
+def pin_memory(input: Tensor) -> Tensor:
+    """input in page-locked memory of the host, from which `to("cuda")` copies while the host goes on: itself if it is.
+
+    Raises:
+        RuntimeError: if it is on a GPU, or CUDA cannot be used; it says why.
+    """
+    if input.is_cuda:
+        raise RuntimeError(f"pin_memory: only memory of the CPU can be pinned, this tensor is on {input.device}")
+    usable, reason = cuda_status()
+    if not usable:
+        raise RuntimeError(f"pin_memory: CUDA cannot be used: {reason}")
+    return input if registry.is_pinned(input.array) else wrap(pinned(input.array), input.backend)
+
+
+def is_pinned(input: Tensor) -> builtins.bool:
+    """Whether the tensor lies in page-locked memory of the host."""
+    return registry.is_pinned(input.array)
+
+
+add_method("pin_memory", pin_memory)
+add_method("is_pinned", is_pinned)
 
 
 # ---- what something is -----------------------------------------------------------------------------------------------

@@ -804,7 +804,7 @@ def isfinite(input: Tensor) -> Tensor:
     return Predicate.apply(expect_tensor("isfinite", input), "isfinite")
 
 
-@op(_any_sign)
+@op(_any_sign, analytic=True)
 def nan_to_num(
     input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..autograd import Op, Tensor, is_grad_enabled, wrap
 from ..autograd.conversion import as_array
-from ..backend import Backend
+from ..backend import Backend, backend_of
 from .arithmetic import where
 from .broadcast import cast, holds, scalar_of, sum_to
 from .registry import Make, add_method, op
@@ -165,6 +165,10 @@ def dim_of(name: str, dim: Any, ndim: int) -> int:
 
 def _whole(name: str, index: Any, size: int, dim: int, lowest: int | None = None) -> Any:
     """An integer array as indices of a dimension, counted from the front, in memory of its own."""
+    return backend_of(index).on_device(_whole_here, name, index, size, dim, lowest)
+
+
+def _whole_here(name: str, index: Any, size: int, dim: int, lowest: int | None) -> Any:
     lowest = -size if lowest is None else lowest
     if index.size and (int(index.min()) < lowest or int(index.max()) >= size):
         bad = index[(index < lowest) | (index >= size)].reshape(-1)[0]
@@ -482,7 +486,8 @@ def _permutations(make: Make, rows: int, n: int, keep: int) -> Tensor:
     lambda make: [
         make.sample(make(2, 4), 1, _permutations(make, 2, 4, 3), make(3, 3)),
         make.sample(make(2, 4), 1, _permutations(make, 2, 4, 3), 2.5),
-    ]
+    ],
+    analytic=True,
 )
 def scatter(
     input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
@@ -522,7 +527,8 @@ def scatter(
     lambda make: [
         make.sample(make(2, 4), 1, make.integers(4, 2, 5), make(3, 5)),
         make.sample(make(4), 0, make.integers(4, 6), make(6)),
-    ]
+    ],
+    analytic=True,
 )
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of input with out[i][index[i][j]] += src[i][j] (for dim 1); an element named twice gets both.
@@ -544,7 +550,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     lambda make: [
         make.sample(make(3, 4), 1, make.integers(4, 2), make(3, 2)),
         make.sample(make(3, 2), 0, make.integers(3, 5), make(5, 2), alpha=2.0),
-    ]
+    ],
+    analytic=True,
 )
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """A copy of input with alpha * source added to the entries of dimension dim that index names.
@@ -570,7 +577,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     lambda make: [
         make.sample(make(4, 3), (_permutations(make, 1, 4, 2).reshape(2),), make(2, 3)),
         make.sample(make(4, 3), (make.integers(4, 5), make.integers(3, 5)), make(5), accumulate=True),
-    ]
+    ],
+    analytic=True,
 )
 def index_put(input: Tensor, indices: tuple[Any, ...], values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of input with values written to (accumulate: added to) input[indices].
@@ -762,7 +770,8 @@ def _order(x: Tensor, dim: int, descending: bool) -> Any:
     if not descending:
         return backend.argsort(array, axis=dim, kind="stable")
     backwards = backend.flip(array, dim)  # sorted up and read from behind: down, and ties still in their order
-    return array.shape[dim] - 1 - backend.flip(backend.argsort(backwards, axis=dim, kind="stable"), dim)
+    places = backend.argsort(backwards, axis=dim, kind="stable")
+    return backend.subtract(array.shape[dim] - 1, backend.flip(places, dim))
 
 
 @op(

@@ -53,6 +53,7 @@ def _list_of_tensors(name: str, tensors: Any) -> list[Tensor]:
         make.sample([make(2), make(0)]),
     ],
     method=False,
+    analytic=True,
 )
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one after the other along dimension dim. Their dtypes are promoted.
@@ -92,6 +93,7 @@ concat = concatenate = cat
         make.sample([make(), make()]),
     ],
     method=False,
+    analytic=True,
 )
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape along a new dimension, put in before dimension dim.
@@ -162,7 +164,8 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     lambda make: [
         make.sample(make(5, 2), 2),
         make.sample(make(2, 5), [1, 4], dim=1),
-    ]
+    ],
+    analytic=True,
 )
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the parts of a tensor along dim: of one size (the last may be smaller), or of the sizes in a list.
@@ -190,7 +193,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     return tuple(_cut(tensor, dim, end - n, end) for n, end in zip(sizes, ends, strict=True))
 
 
-@op(lambda make: [make.sample(make(5, 2), 2), make.sample(make(2, 4), 3, dim=1)])
+@op(lambda make: [make.sample(make(5, 2), 2), make.sample(make(2, 4), 3, dim=1)], analytic=True)
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most that many parts of one size along dim; the last may be smaller.
 
@@ -211,7 +214,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(input, -(-size // chunks), dim)
 
 
-@op(lambda make: [make.sample(make(3, 2)), make.sample(make(2, 3), 1)])
+@op(lambda make: [make.sample(make(3, 2)), make.sample(make(2, 3), 1)], analytic=True)
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the entries of dimension dim, each without that dimension.
 
@@ -230,6 +233,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
         make.sample([make(3), make(), make(2)], indexing="xy"),
     ],
     method=False,
+    analytic=True,
 )
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Views in which the entries of vectors of n_0, n_1, ... stand along one dimension each, all of (n_0, n_1, ...).

@@ -121,7 +121,7 @@ def _translate_reduction(name: str, kwargs: dict[str, Any]) -> None:
         return
     kwargs["reduction"] = "none" if reduce is False else "sum" if average is False else "mean"
     new = f"reduction={kwargs['reduction']!r}"
-    warnings.warn(f"{name}: size_average and reduce are deprecated, write {new}", DeprecationWarning, stacklevel=3)
+    warnings.warn(f"{name}: size_average and reduce are deprecated, write {new}", DeprecationWarning, stacklevel=4)
 
 
 def _write_out(name: str, out: Any, result: Any) -> Any:

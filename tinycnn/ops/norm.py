@@ -197,7 +197,8 @@ def _move(running: Tensor | None, batch: Tensor, momentum: float) -> None:
         moved = running.backend.quietly(
             lambda old, new: old * (1 - momentum) + new * momentum, running.array, batch.array
         )
-        running.array[...] = moved if running.array.dtype.kind == "c" else moved.real
+        moved = moved if running.array.dtype.kind == "c" else moved.real
+        running.backend.on_device(running.array.__setitem__, ..., moved)
         running._version[0] += 1
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
+from .geometry import check_flag
 from .norm import BatchNorm, batch_norm, check_batch_norm, move_statistics
 from .registry import Make, Sample, op
 
@@ -79,6 +80,7 @@ def batch_norm_relu(
 
     Raises:
         ValueError: as `batch_norm`; or if shortcut has another shape than input.
+        TypeError: if training is neither True nor False.
 
     Example:
         >>> import tinycnn
@@ -86,6 +88,7 @@ def batch_norm_relu(
         >>> tinycnn.nn.functional.batch_norm_relu(x, None, None, training=True).flatten()
         tensor([0.0000, 1.0000])
     """
+    check_flag("batch_norm_relu", "training", training)
     if shortcut is not None and tuple(shortcut.shape) != tuple(input.shape):
         raise ValueError(f"batch_norm_relu: shortcut has shape {tuple(shortcut.shape)}, input has {tuple(input.shape)}")
     fused = training and input.ndim == 4 and input.array.dtype.kind == "f" and input.numel() > input.shape[1]

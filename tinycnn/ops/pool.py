@@ -10,7 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor, wrap
+from ..backend import Array, Backend
+from ..backend.dtypes import from_numpy_dtype
 from .arithmetic import where
+from .broadcast import cast
 from .geometry import Pair, as_batch, check_flag, check_floating, pair, pool_size
 from .indexing import Pick
 from .registry import Make, Sample, op
@@ -115,12 +118,25 @@ def _window(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: An
     return kernel, steps, pair(name, "padding", padding, 0), pair(name, "dilation", dilation, 1)
 
 
-def _reaching(kernel: Pair, size: Pair, padding: Pair, dilation: Pair) -> Pair:
-    """The kernel without the taps that lie beyond the padded image wherever a window of ceil_mode begins."""
-    rows, columns = (
-        min(k, (n + 2 * p - 1) // d + 1) for k, n, p, d in zip(kernel, size, padding, dilation, strict=True)
-    )
-    return rows, columns
+_FAR = 4096  # places of a window beyond the image: what is more would take for ever
+
+
+def _reaching(name: str, size: Pair, window: tuple[Pair, Pair, Pair, Pair], out_size: Pair) -> tuple[Pair, Pair]:
+    """The kernel and the padding without the taps that see no pixel from any of the windows.
+
+    Raises:
+        ValueError: if taps are left that lie far beyond the image.
+    """
+    taps, pads = [], []
+    for n, count, k, s, p, d in zip(size, out_size, *window, strict=True):
+        before = max(0, p - (count - 1) * s) // d  # the last window begins furthest to the right
+        pad = p - before * d
+        tap = min(k - before, (n + pad - 1) // d + 1)  # and the first one furthest to the left
+        if tap > n + _FAR:
+            raise ValueError(f"{name}: a window of {k} places in a border of {p} is too large for an image of {n}")
+        taps.append(tap)
+        pads.append(pad)
+    return (taps[0], taps[1]), (pads[0], pads[1])
 
 
 def _max_samples(make: Make) -> list[Sample]:
@@ -158,7 +174,8 @@ def max_pool2d(
         (N, C, P, Q), or (C, P, Q); a pair of such with return_indices.
 
     Raises:
-        ValueError: if no window fits, or padding is too large.
+        ValueError: if no window fits, or padding is too large; if a window reaches thousands of places beyond the
+            image, there where another one sees it.
         TypeError: if input is not floating.
 
     Example:
@@ -172,8 +189,8 @@ def max_pool2d(
     window = _window("max_pool2d", kernel_size, stride, padding, dilation)
     size = x.array.shape[2:]
     out_size = pool_size("max_pool2d", size, *window, ceil_mode)
-    kernel, steps, pads, gaps = window
-    places = MaxPool2d.apply(x, _reaching(kernel, size, pads, gaps), steps, pads, gaps, out_size)
+    kernel, pads = _reaching("max_pool2d", size, window, out_size)
+    places = MaxPool2d.apply(x, kernel, window[1], pads, window[3], out_size)
     return _result(places, single, return_indices)
 
 
@@ -274,10 +291,11 @@ def avg_pool2d(
     """
     check_floating("avg_pool2d", input=input)
     x, single = as_batch("avg_pool2d", input)
-    kernel, steps, pads, gaps = _window("avg_pool2d", kernel_size, stride, padding)
+    window = _window("avg_pool2d", kernel_size, stride, padding)
+    kernel, steps, pads, _ = window
     size = x.array.shape[2:]
     check_flag("avg_pool2d", "count_include_pad", count_include_pad)
-    out_size = pool_size("avg_pool2d", size, kernel, steps, pads, gaps, ceil_mode)
+    out_size = pool_size("avg_pool2d", size, *window, ceil_mode)
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
     rows, columns = (_counted(out_size[i], size[i], kernel[i], steps[i], pads[i], count_include_pad) for i in (0, 1))
@@ -287,7 +305,8 @@ def avg_pool2d(
         divisor = x.backend.full(out_size, counts[0][0], kind)  # nothing to copy to a GPU
     else:
         divisor = x.backend.asarray(counts, dtype=kind)
-    y = AvgPool2d.apply(x, _reaching(kernel, size, pads, gaps), steps, pads, wrap(divisor, x.backend))
+    kernel, pads = _reaching("avg_pool2d", size, window, out_size)
+    y = AvgPool2d.apply(x, kernel, steps, pads, wrap(divisor, x.backend))
     return y.squeeze(0) if single else y
 
 
@@ -349,16 +368,20 @@ def _means(x: Tensor, axis: int, windows: int) -> Tensor:
     """The means of so many windows that divide an axis. Each takes its own pixels alone: as a product with a matrix, an
     infinite pixel would meet the zeros of all other windows."""
     backend, shape = x.backend, x.array.shape
-    size = shape[axis]
-    start = backend.arange(windows) * size // windows
-    length = -(-(backend.arange(windows) + 1) * size // windows) - start
-    longest = min(size, -(-size // windows) + 1)
-    places = backend.minimum(start[:, None] + backend.arange(longest), size - 1)
+    length, places, inside = backend.on_device(_mean_windows, backend, shape[axis], windows)
     taken = Pick.apply(x, (*(slice(None),) * axis, places), False)
     behind = (1,) * (len(shape) - axis - 1)
-    inside = (backend.arange(longest) < length[:, None]).reshape(windows, longest, *behind)
+    inside = inside.reshape(*inside.shape, *behind)
     total = where(wrap(inside, backend), taken, 0.0).sum(axis + 1)
-    return total / wrap(length.reshape(windows, *behind).astype(x.array.real.dtype), backend)
+    return total / cast(wrap(length.reshape(windows, *behind), backend), from_numpy_dtype(x.array.real.dtype))
+
+
+def _mean_windows(backend: Backend, size: int, windows: int) -> tuple[Array, Array, Array]:
+    """Of each of so many windows of an axis: its length; its pixels, as many as the longest has; which are its own."""
+    start = backend.arange(windows) * size // windows
+    length = -(-(backend.arange(windows) + 1) * size // windows) - start
+    each = backend.arange(min(size, -(-size // windows) + 1))
+    return length, backend.minimum(start[:, None] + each, size - 1), each < length[:, None]
 
 
 @op(
@@ -416,7 +439,7 @@ def max_unpool2d(
             raise ValueError(
                 f"max_unpool2d: output_size must be within a stride {steps} of {usual}, got {tuple(output_size)}"
             )
-    if index.array.size and not (0 <= int(index.array.min()) and int(index.array.max()) < size[0] * size[1]):
+    if index.array.size and not (0 <= int(x.backend.min(index.array)) and int(x.backend.max(index.array)) < size[0] * size[1]):
         raise IndexError(f"max_unpool2d: an index lies outside the output of {size[0]} x {size[1]} pixels")
     y = ScatterPlane.apply(x, index, size)
     return y.squeeze(0) if single else y
