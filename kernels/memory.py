@@ -8,8 +8,8 @@ touched it. So a block that is no longer needed is kept here until an array of a
 
 The array is a plain ndarray. Its memory belongs to a `_Lease`, which every view of it holds too; when the last of them
 is gone Python deletes the lease, and that is how the block comes back. Blocks are cut in sizes that differ by an eighth
-at most and begin with a page of memory; what is in use and what is kept together stay below `1.25 x (the most ever in use) +
-64 MiB`: the sizes that nobody asked for longest go first.
+at most and begin with a page of memory. What is in use and what is kept stay together below 1.25 x (the most ever in
+use) + 64 MiB: the sizes that nobody asked for longest go first.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from poison import poison_fresh_memory
 
 pytest.importorskip("numba", reason="the fast CPU kernels need Numba")
 
@@ -33,16 +34,6 @@ if not CHIPS:
 each_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
 
 
-class _Poisoned:
-    """NumPy, but for fresh memory: it is full of NaN."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
-
-    def empty(self, shape: Any, dtype: Any) -> Array:
-        return np.full(shape, np.nan, dtype)
-
-
 @pytest.fixture(autouse=True)
 def _nothing_is_zero_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fresh memory and the memory to work in are full of NaN: whoever reads what nobody wrote is found out."""
@@ -53,8 +44,7 @@ def _nothing_is_zero_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
             line.fill(np.nan)
         return lines
 
-    for module in (conv, direct_weights, winograd_weights):
-        monkeypatch.setattr(module, "np", _Poisoned())
+    poison_fresh_memory(monkeypatch)
     for module in (direct, direct_weights, winograd, winograd_weights):
         monkeypatch.setattr(module, "pieces", pieces)
 
@@ -221,10 +211,24 @@ def test_direct(geometry: tuple[Any, ...], chip: _simd.Chip) -> None:
 def test_direct_in_many_chunks(chip: _simd.Chip, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pieces of large images, and one image at a time."""
     monkeypatch.setattr(direct, "_LINES_BYTES", 5000)
-    monkeypatch.setattr(direct_weights, "_IMAGES_BYTES", 5000)
+    monkeypatch.setattr(direct_weights, "_SUMS_BYTES", 5000)
     monkeypatch.setattr(direct_weights, "_PANEL_BYTES", 5000)
     with _simd.use(chip):
         assert max(errors((3, 9, 23, 24), (40, 9, 5, 4), (1, 2), ((2, 1), (0, 2)))) < 40
+
+
+@each_chip
+@pytest.mark.parametrize("geometry", [((3, 20, 13, 15), (40, 20, 3, 3)), ((2, 33, 9, 9), (17, 33, 3, 3))])
+@pytest.mark.parametrize("own", [True, False])
+def test_sums_of_a_jobs_own(
+    own: bool, geometry: tuple[Any, ...], chip: _simd.Chip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Winograd's gradient of the weights, with sums for each part of the tiles and with one for all."""
+    monkeypatch.setattr(winograd_weights, "_OWN_SUMS_BYTES", 1 << 30 if own else 0)
+    for name, value in (("_LEAST_PART", 4), ("_OWN_PATCHES_BYTES", 5000), ("_LEAST_BYTES", 5000)):
+        monkeypatch.setattr(winograd_weights, name, value)
+    with _simd.use(chip):
+        assert max(errors(*geometry, ONE, SAME)) < 40
 
 
 @pytest.mark.parametrize("name", [*WINOGRAD, *DIRECT])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from layouts import LAYOUTS as STORED, read_only
+from poison import poison_fresh_memory
 
 from tinycnn.kernels import reference
 from tinycnn.kernels.reference import loops
@@ -648,6 +649,8 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "gather_plane", (x, where)
     yield "scatter_plane", (g[:, :, :16, :16], where, (32, 32))
     mean, inv_std = random(rng, (16,)), np.abs(random(rng, (16,)))
+    rows, matrix = random(rng, (5, 1500), dtype), random(rng, (1500, 300), dtype)
+    yield "matmul", (rows, matrix)
     yield "channel_moments", (x,)
     yield "channel_sum", (x,)
     yield "batch_norm_transform", (x, mean, inv_std, None, None)
@@ -704,14 +707,7 @@ def test_nothing_leaks_from_uninitialised_memory(dtype: Any, monkeypatch: pytest
 
     calls = list(every_kernel(dtype))
     expected = [run_fresh(name, args) for name, args in calls]
-    empty, empty_like = np.empty, np.empty_like
-
-    def poison(array: Array) -> Array:
-        array.fill(np.nan if array.dtype.kind == "f" else 255 if array.dtype.itemsize == 1 else 1 << 40)
-        return array
-
-    monkeypatch.setattr(np, "empty", lambda *args, **kwargs: poison(empty(*args, **kwargs)))
-    monkeypatch.setattr(np, "empty_like", lambda *args, **kwargs: poison(empty_like(*args, **kwargs)))
+    poison_fresh_memory(monkeypatch, numpys_too=True)
     for (name, args), results in zip(calls, expected, strict=True):
         if hasattr(layout._local, "memory"):
             layout._local.memory.fill(255)  # all bits set: a NaN

@@ -20,6 +20,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
+from .matmul import matmul
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
 from .norm_relu import batch_norm_relu, batch_norm_relu_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
@@ -44,7 +45,7 @@ def _convolutions(x: Array) -> None:
 
 def _vector_convolutions() -> None:
     """In vector code: Winograd's for many tiles and for few, with its gradients; walks over the image."""
-    for channels, size, taps, stride in ((16, 8, 3, 1), (160, 4, 3, 1), (16, 6, 3, 2)):
+    for channels, size, taps, stride in ((16, 8, 3, 1), (16, 40, 3, 1), (160, 4, 3, 1), (16, 6, 3, 2)):
         x, w = np.ones((1, channels, size, size), np.float32), np.ones((channels, channels, taps, taps), np.float32)
         geometry = (stride, stride), ((1, 1), (1, 1)), _ONE, 1
         y = conv2d(x, w, None, *geometry)
@@ -83,6 +84,14 @@ def _activations(x: Array) -> None:
     log_softmax_backward(x, log_softmax(x, 1), 1)
 
 
+def _products(x: Array) -> None:
+    """Few rows times a large matrix, in each of its places."""
+    few, large = np.ones((2, 256), x.dtype), np.ones((256, 256), x.dtype)
+    matmul(few, large)
+    matmul(few, large.T)
+    matmul(few.T, few)
+
+
 def _steps(x: Array) -> None:
     for buffer in (None, x.copy()):
         sgd_step(x.copy(), x, buffer, 0.1, 0.9, 0.0, 0.0, False)
@@ -96,5 +105,5 @@ def run_all(dtype: np.dtype[Any]) -> None:
     x = np.linspace(-1, 1, 400, dtype=dtype).reshape(1, 4, 10, 10)
     if dtype == np.float32:
         _vector_convolutions()
-    for group in (_convolutions, _pools, _norms, _activations, _steps):
+    for group in (_convolutions, _pools, _norms, _activations, _products, _steps):
         group(x)  # an image in planes, which is first copied to channels-last

@@ -305,7 +305,7 @@ def conv2d_weight_grad(
     chip = _chip(g.dtype, dilation, groups)
     if chip and (r, s) == (3, 3) and winograd.suits(c, k, (r, s), stride):
         return np.ascontiguousarray(winograd_weights.weight_grad(chip, gradient, pixels, r, origin))
-    if chip and direct_weights.suits(c, k, (r, s)):
+    if chip and direct_weights.suits(c, k, (r, s), q):
         return direct_weights.weight_grad(chip, gradient, pixels, (r, s), stride, origin)
     if count == 1 and groups > 1:
         return _each_channel_weight_grad(gradient, pixels, w_shape, stride, origin, dilation)

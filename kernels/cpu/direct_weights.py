@@ -3,34 +3,35 @@
     gw[r, j, :] = sum over n, p, q of  line[n, p * stride + r][q * stride * C + j] * g[n, p, q, :],      j = s * C + c
 
 Now neighbouring j are the rows of the micro-kernel's block of sums, and it adds up over the pixels of some rows of
-the output. A few images at a time are copied: x with its padding, and g into panels of two vectors of channels. Each
-job adds up some rows r of a panel, over all images, so that no two threads write to one place and the order is always
-the same.
+the output. A job takes a part of all rows of the output, a strip of them at a time: it copies the lines of x that they
+see, with their padding, and g into panels of two vectors of channels, and adds to sums of its own, which fit into its
+core's cache. If they would not, a job takes some of the panels only. At last the parts are added up. Into how many
+parts the rows are cut follows from the shapes, so the order is always the same.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ..memory import empty
 from ._jit import Array, get_num_threads
-from ._jobs import address, clear, copy, fields, jobs, move
+from ._jobs import address, clear, copy, fields, helper, jobs, move
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
 from ._transforms import transpose
-from .layout import Pair, pieces
+from .layout import Pair, jobs_for, pieces
 from .winograd import share
+from .winograd_weights import add_parts
 
-_IMAGES_BYTES = 3 << 20  # of copied images at a time
+_SUMS_BYTES = 1200 << 10  # of a job
 _PANEL_BYTES = 1 << 14  # of a panel, read again and again
+_JOBS = 8
 
 
-class _Gradient(NamedTuple):
+class _Part(NamedTuple):
     """Steps are in bytes."""
 
-    x: int  # (N, H, W, C), the first image of this chunk
+    x: int  # (N, H, W, C)
     height: int
     width: int
     pixel: int
@@ -38,90 +39,86 @@ class _Gradient(NamedTuple):
     left: int
     down: int  # strides
     across: int
-    g: int  # (N, P, Q, K), the first image of this chunk
+    g: int  # (N, P, Q, K)
     rows: int
     columns: int
     out_channels: int
-    images: int  # of this chunk
-    lines: int  # padded lines, of all images
-    line: int
-    lines_per_image: int
-    packed: int  # g, (panel, image, pixel, 2 lanes)
-    panel: int
-    image_jobs: int  # jobs that copy lines of x; each of _LINES
-    g_jobs: int
-    per_panel: int  # jobs of sums
+    line: int  # bytes of a padded line
     kernel_rows: int
-    kernel_share: int  # rows of the kernel of a job
     run: int
     group: int  # rows of the micro-kernel
-    row_chunk: int  # rows of the output at a time
+    strip: int  # rows of the output
+    strips: int  # of an image
+    total: int  # strips
+    parts: int  # of all strips
+    share: int  # panels of a job
     lanes: int
     panels: int
-    again: int  # whether the sums go on
-    sums: int  # (panel, r, j, 2 lanes)
+    sums: int  # (part, panel, r, j, 2 lanes)
     sums_row: int  # from r to r
     zeros: int
     whole: int
     last: int
+    work: int  # of a thread: padded lines, then panels (panel, pixel, 2 lanes)
+    work_step: int
+    packed: int
 
 
-_LINES = 16  # of a job that copies
+@helper
+def _copy_lines(f: _Part, n: int, first: int, count: int, to: int) -> None:
+    """Lines first ... first + count of image n, with their padding."""
+    before = min(f.line, f.left * f.pixel)
+    inside = max(0, min(f.line - before, f.width * f.pixel))
+    for h in range(first, first + count):
+        if h < 0 or h >= f.height:
+            clear(to, f.line)
+        else:
+            clear(to, before)
+            copy(to + before, f.x + (n * f.height + h) * f.width * f.pixel, inside)
+            clear(to + before + inside, f.line - before - inside)
+        to += f.line
 
 
-@jobs
-def _copy(job: int, thread: int, at: int) -> None:
-    """Copies a few padded lines of x, or some rows of g into panels."""
-    f = fields(at, _Gradient)
-    if job < f.image_jobs:
-        before = min(f.line, f.left * f.pixel)
-        inside = max(0, min(f.line - before, f.width * f.pixel))
-        total = f.images * f.lines_per_image
-        for i in range(job * _LINES, min(total, (job + 1) * _LINES)):
-            n = i // f.lines_per_image
-            h, to = i - n * f.lines_per_image - f.top, f.lines + i * f.line
-            if h < 0 or h >= f.height:
-                clear(to, f.line)
-            else:
-                clear(to, before)
-                copy(to + before, f.x + (n * f.height + h) * f.width * f.pixel, inside)
-                clear(to + before + inside, f.line - before - inside)
-    else:
-        double = 2 * f.lanes * FLOAT_BYTES
-        row = job - f.image_jobs
-        for panel in range(f.panels):
-            size = min(double, f.out_channels * FLOAT_BYTES - panel * double)
-            to = f.packed + panel * f.panel + row * f.columns * double
-            source = f.g + row * f.columns * f.out_channels * FLOAT_BYTES + panel * double
-            for q in range(f.columns):
-                copy(to + q * double, source + q * f.out_channels * FLOAT_BYTES, size)
-                if size < double:
-                    clear(to + q * double + size, double - size)
+@helper
+def _pack(f: _Part, pixel: int, count: int, panel: int, to: int) -> None:
+    """A panel of the gradient at some pixels."""
+    double = 2 * f.lanes * FLOAT_BYTES
+    size = min(double, f.out_channels * FLOAT_BYTES - panel * double)
+    source = f.g + pixel * f.out_channels * FLOAT_BYTES + panel * double
+    for q in range(count):
+        copy(to + q * double, source + q * f.out_channels * FLOAT_BYTES, size)
+        if size < double:
+            clear(to + q * double + size, double - size)
 
 
 @jobs
 def _sum(job: int, thread: int, at: int) -> None:
-    """Some rows of the kernel, for a panel of output channels."""
-    f = fields(at, _Gradient)
+    """The sums of a few panels over a part of the strips."""
+    f = fields(at, _Part)
     double = 2 * f.lanes * FLOAT_BYTES
-    panel = job // f.per_panel
-    start = (job - panel * f.per_panel) * f.kernel_share
-    function = f.last if panel == f.panels - 1 else f.whole
-    for n in range(f.images):
-        for p in range(0, f.rows, f.row_chunk):
-            rows = min(f.row_chunk, f.rows - p)
-            g = f.packed + panel * f.panel + (n * f.rows + p) * f.columns * double
-            for r in range(start, min(f.kernel_rows, start + f.kernel_share)):
-                line = f.lines + (n * f.lines_per_image + p * f.down + r) * f.line
-                sums = f.sums + (panel * f.kernel_rows + r) * f.sums_row
+    share = job // f.parts
+    part = job - share * f.parts
+    lines = f.work + thread * f.work_step
+    begin, end = part * f.total // f.parts, (part + 1) * f.total // f.parts
+    for strip in range(begin, end):
+        n = strip // f.strips
+        p = (strip - n * f.strips) * f.strip
+        rows = min(f.strip, f.rows - p)
+        _copy_lines(f, n, p * f.down - f.top, (rows - 1) * f.down + f.kernel_rows, lines)
+        for panel in range(share * f.share, min(f.panels, (share + 1) * f.share)):
+            function = f.last if panel == f.panels - 1 else f.whole
+            packed = lines + f.packed
+            _pack(f, (n * f.rows + p) * f.columns, rows * f.columns, panel, packed)
+            for r in range(f.kernel_rows):
+                sums = f.sums + ((part * f.panels + panel) * f.kernel_rows + r) * f.sums_row
                 for j in range(0, f.run, f.group):
                     to = sums + j * double
-                    begin, step = (to, double) if f.again or n > 0 or p > 0 else (f.zeros, 0)
+                    start, step = (to, double) if strip > begin else (f.zeros, 0)
                     call(
                         function,
                         (
-                            line + j * FLOAT_BYTES, f.across * f.pixel, f.down * f.line, g, begin, step, to, double,
-                            f.columns, rows, 0, 0, 0,
+                            lines + r * f.line + j * FLOAT_BYTES, f.across * f.pixel, f.down * f.line, packed, start,
+                            step, to, double, f.columns, rows, 0, 0, 0,
                         ),
                     )  # fmt: skip
 
@@ -167,9 +164,12 @@ def _unpack(job: int, thread: int, at: int) -> None:
 _FEWEST = 7  # numbers of a run, and output channels
 
 
-def suits(channels: int, out_channels: int, kernel_size: Pair) -> bool:
-    """Whether this is faster than windows and matrix products."""
-    return kernel_size != (1, 1) and kernel_size[1] * channels >= _FEWEST and out_channels >= _FEWEST
+def suits(channels: int, out_channels: int, kernel_size: Pair, columns: int) -> bool:
+    """Whether this is faster than windows and matrix products; `columns` is the output's width."""
+    numbers = channels * out_channels * kernel_size[0] * kernel_size[1]
+    if kernel_size == (1, 1) or (columns < 8 and numbers * FLOAT_BYTES > _SUMS_BYTES):
+        return False
+    return kernel_size[1] * channels >= _FEWEST and out_channels >= _FEWEST
 
 
 def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair, origin: Pair) -> Array:
@@ -182,36 +182,44 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair,
     panels = -(-k // (2 * lanes))
     run = s * c
     group = share(run, chip.rows)
-    lines_per_image, line = (p - 1) * stride[0] + r, ((q - 1) * stride[1] + s) * pixel
-    images = share(n, max(1, _IMAGES_BYTES // (lines_per_image * line + panels * p * q * double)))
-    kernel_share = share(r, max(1, r * panels // 4))
+    line = ((q - 1) * stride[1] + s) * pixel
+    strip = share(p, max(1, _PANEL_BYTES // (q * double)))
+    strips = -(-p // strip)
     # The last rows of a group, and of a square that is transposed, may lie behind what there is.
     sums_row = (-(-run // group) * group + lanes) * double
-    work_step = r * s * lanes * lanes * FLOAT_BYTES
-    panel = images * p * q * double
-    sizes = images * lines_per_image * line + chip.rows * FLOAT_BYTES, panels * panel, panels * r * sums_row
-    lines, packed, sums, work, zeros = pieces(
-        *(-(-size // FLOAT_BYTES) for size in sizes), threads * work_step // FLOAT_BYTES, 2 * lanes
-    )
+    some = share(panels, max(1, _SUMS_BYTES // (r * sums_row)))
+    shares = -(-panels // some)
+    parts = min(n * strips, max(1, _JOBS // shares))
+    numbers = panels * r * sums_row // FLOAT_BYTES
+    unpack_step = r * s * lanes * lanes
+    packed = -(-(((strip - 1) * stride[0] + r) * line + chip.rows * FLOAT_BYTES) // 64) * 64
+    work_step = packed + strip * q * double
+    sums, work, zeros = pieces(parts * numbers, threads * max(work_step // FLOAT_BYTES, unpack_step), 2 * lanes)
     zeros[:] = 0
-    lines[-chip.rows :] = 0
     whole, last = (tile(chip, group, vectors, "columns") for vectors in (2, 2 if (k - 1) % (2 * lanes) >= lanes else 1))
-    row_chunk = share(p, max(1, _PANEL_BYTES // (q * double)))
-    for first in range(0, n, images):
-        here = min(images, n - first)
-        image_jobs, per_panel = -(-here * lines_per_image // _LINES), -(-r // kernel_share)
-        f = _Gradient(
-            address(x) + first * x[0].nbytes, x.shape[1], x.shape[2], pixel, *origin, *stride,
-            address(g) + first * g[0].nbytes, p, q, k, here, address(lines), line, lines_per_image, address(packed),
-            panel, image_jobs, here * p, per_panel, r, kernel_share, run, group, row_chunk, lanes, panels, first > 0,
-            address(sums), sums_row, address(zeros), whole, last,
-        )  # fmt: skip
-        _copy(image_jobs + here * p, f)
-        _sum(panels * per_panel, f)
+    f = _Part(
+        address(x), x.shape[1], x.shape[2], pixel, *origin, *stride, address(g), p, q, k, line, r, run, group, strip,
+        strips, n * strips, parts, some, lanes, panels, address(sums), sums_row, address(zeros), whole, last,
+        address(work), work_step, packed,
+    )  # fmt: skip
+    _sum(shares * parts, f)
+    if parts > 1:
+        add_parts(parts * numbers, sums[: parts * numbers].reshape(parts, numbers), jobs_for(numbers))
     gw = empty((k, c, r, s), g.dtype)
     blocks = -(-c // lanes)
     unpack = _Unpack(
-        address(sums), sums_row, k, c, r, s, blocks, lanes, transpose(chip), address(work), work_step, address(gw)
+        address(sums),
+        sums_row,
+        k,
+        c,
+        r,
+        s,
+        blocks,
+        lanes,
+        transpose(chip),
+        address(work),
+        unpack_step * FLOAT_BYTES,
+        address(gw),
     )
     _unpack(-(-k // lanes) * blocks, unpack)
     return gw

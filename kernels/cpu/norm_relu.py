@@ -6,8 +6,6 @@ Backward, g counts where y is above zero; with a shortcut that product is its gr
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..memory import empty_like
 from ._jit import Array, kernel, prange
 from .layout import channels_first, channels_last, jobs_for

@@ -5,10 +5,13 @@ Read backwards, Y = A^T [(G W G^T) * (B^T X B)] A says (all of it is linear in W
     dW = G^T [ sum over tiles of  (B^T X B) * (A dY A^T) ] G
 
 For each of the (m + r - 1)^2 places the sum over tiles is a matrix product of input channels x tiles x output channels.
-Patches of x and of the gradient are transformed for as many tiles at a time as the cache holds; then each job adds up
-a block of input channels x output channels, at all places if there are enough blocks, at one place otherwise.
 
     V (place, tile, channel)    D (place, panel, tile, 2 lanes)    S (block, place, panel, channel, 2 lanes), the sums
+
+Where the sums fit into a core's own cache, a job takes a part of all tiles, transforms a few of them at a time and adds
+them to sums of its own, and at last the parts are added up: nothing goes from one core to another but these. Where they
+do not, patches of x and of the gradient are transformed for as many tiles at a time as the cache holds; then each job
+adds up a block of input channels x output channels, at all places if there are enough blocks, at one place otherwise.
 
 The transforms and the words are those of `winograd.py`.
 """
@@ -21,25 +24,31 @@ import numpy as np
 
 from ..memory import empty
 from . import _transforms as transforms
-from ._jit import Array, get_num_threads
+from ._jit import Array, get_num_threads, kernel, prange
 from ._jobs import address, fields, helper, jobs
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
-from .layout import Pair, pieces
+from .layout import Pair, jobs_for, pieces
 from .winograd import GAP, Image, best, share, transform_patches
 
 _LEAST_BYTES, _MOST_BYTES = 3 << 19, 6 << 20  # of transformed patches at a time; as many as there are sums is best
 _BLOCK = 64  # channels of a block of sums
 _TILES = 8  # of a job that transforms patches
+_OWN_SUMS_BYTES, _OWN_PATCHES_BYTES = 1200 << 10, 480 << 10  # of a job that has sums of its own
+_OWN_BLOCK, _MOST_PARTS, _LEAST_PART = 32, 8, 48  # tiles
 
 
 class _Sums(NamedTuple):
     lanes: int
     places: int
-    kernel: int  # height and width
+    taps: int  # height and width of the kernel
     size: int  # and when it is transformed
-    first: int  # tile of this chunk
+    first: int  # tile of this chunk, or of all
     tiles: int  # of this chunk
+    total: int  # tiles
+    parts: int  # of all tiles, each with sums of its own
+    part_step: int
+    patches_step: int  # from thread to thread
     image_jobs: int
     v: int
     v_place: int
@@ -69,6 +78,9 @@ class _Sums(NamedTuple):
     gw: int  # (K, C, taps)
 
 
+_CHUNK = [_Sums._fields.index(name) for name in ("first", "tiles", "image_jobs", "again")]
+
+
 class _Gradient(NamedTuple):
     x: int  # the addresses of the parts
     g: int
@@ -93,8 +105,10 @@ def _patches(job: int, thread: int, at: int) -> None:
 
 
 @helper
-def _add_up(s: _Sums, row: int, column: int, start: int, end: int, to: int) -> None:
-    """The sums of a block at places start ... end."""
+def _add_up(
+    s: _Sums, row: int, column: int, start: int, end: int, v_at: int, d_at: int, tiles: int, again: int, to: int
+) -> None:
+    """The sums of a block at places start ... end, over so many tiles; if again, added to what there is."""
     vector = s.lanes * FLOAT_BYTES
     c_first, panel_first = row * s.block, column * s.panels
     c_count = min(s.block, s.channels - c_first)
@@ -102,18 +116,18 @@ def _add_up(s: _Sums, row: int, column: int, start: int, end: int, to: int) -> N
     for place in range(start, end):
         for panel in range((k_count + 2 * s.lanes - 1) // (2 * s.lanes)):
             function = s.whole if (panel * 2 + 1) * s.lanes < k_count else s.half
-            d = s.d + place * s.d_place + (panel_first + panel) * s.d_panel
+            d = d_at + place * s.d_place + (panel_first + panel) * s.d_panel
             for c in range(0, c_count, s.group):
-                v = s.v + place * s.v_place + (c_first + c) * FLOAT_BYTES
+                v = v_at + place * s.v_place + (c_first + c) * FLOAT_BYTES
                 sums = to + place * s.s_place + panel * s.s_panel + c * 2 * vector
-                begin, step = (sums, 2 * vector) if s.again else (s.zeros, 0)
-                call(function, (v, s.v_tile, 0, d, begin, step, sums, 2 * vector, s.tiles, 1, 0, 0, 0))
+                begin, step = (sums, 2 * vector) if again else (s.zeros, 0)
+                call(function, (v, s.v_tile, 0, d, begin, step, sums, 2 * vector, tiles, 1, 0, 0, 0))
 
 
 @helper
 def _write_gradient(s: _Sums, row: int, column: int, sums: int, work: int) -> None:
     """G^T S G of a block, to where it belongs in (K, C, taps)."""
-    vector, taps = s.lanes * FLOAT_BYTES, s.kernel**2
+    vector, taps = s.lanes * FLOAT_BYTES, s.taps**2
     for k in range(
         column * s.panels * 2 * s.lanes, min((column + 1) * s.panels * 2 * s.lanes, s.out_channels), s.lanes
     ):
@@ -122,9 +136,7 @@ def _write_gradient(s: _Sums, row: int, column: int, sums: int, work: int) -> No
             source = sums + (half >> 1) * s.s_panel + (half & 1) * vector + (c - row * s.block) * 2 * vector
             for i in range(s.lanes):
                 to = work + i * taps * vector
-                call(
-                    s.gradient, (source + i * 2 * vector, s.size * s.s_place, s.s_place, to, s.kernel * vector, vector)
-                )
+                call(s.gradient, (source + i * 2 * vector, s.size * s.s_place, s.s_place, to, s.taps * vector, vector))
             for i in range(taps):
                 to = s.gw + ((k * s.channels + c) * taps + i * s.lanes) * FLOAT_BYTES
                 call(s.transpose, (work + i * s.lanes * vector, vector, to, s.channels * taps * FLOAT_BYTES))
@@ -139,11 +151,43 @@ def _block_of_sums(job: int, thread: int, at: int) -> None:
     column = block - row * s.out_blocks
     if s.at_once:
         sums = s.sums + thread * s.sums_step
-        _add_up(s, row, column, 0, s.places, sums)
+        _add_up(s, row, column, 0, s.places, s.v, s.d, s.tiles, s.again, sums)
         _write_gradient(s, row, column, sums, s.work + thread * s.work_step)
     else:
         place = job - block * s.places
-        _add_up(s, row, column, place, place + 1, s.sums + block * s.sums_step)
+        _add_up(s, row, column, place, place + 1, s.v, s.d, s.tiles, s.again, s.sums + block * s.sums_step)
+
+
+@jobs
+def _part_of_tiles(job: int, thread: int, at: int) -> None:
+    """All sums over a part of the tiles, a few of them at a time."""
+    addresses = fields(at, _Gradient)
+    s = fields(addresses.sums, _Sums)
+    x, g = fields(addresses.x, Image), fields(addresses.g, Image)
+    v, d = s.v + thread * s.patches_step, s.d + thread * s.patches_step
+    begin, end = job * s.total // s.parts, (job + 1) * s.total // s.parts
+    for first in range(begin, end, s.tiles):
+        count = min(s.tiles, end - first)
+        transform_patches(x, first, count, 0, s.channels // s.lanes, v)
+        transform_patches(g, first, count, 0, s.out_channels // s.lanes, d)
+        sums = s.sums + job * s.part_step
+        for c in range(0, s.channels, s.block):
+            row = c // s.block
+            for column in range(s.out_blocks):
+                to = sums + (row * s.out_blocks + column) * s.sums_step
+                _add_up(s, row, column, 0, s.places, v, d, count, first > begin, to)
+
+
+@kernel
+def add_parts(sums: Array, jobs: int) -> None:
+    """sums (parts, numbers): the first becomes the sum of all."""
+    for job in prange(jobs):
+        begin, end = job * sums.shape[1] // jobs, (job + 1) * sums.shape[1] // jobs
+        total = sums[0, begin:end]
+        for part in range(1, sums.shape[0]):
+            other = sums[part, begin:end]
+            for i in range(total.size):
+                total[i] += other[i]
 
 
 @jobs
@@ -153,25 +197,30 @@ def _gradient_of_block(job: int, thread: int, at: int) -> None:
     _write_gradient(s, row, job - row * s.out_blocks, s.sums + job * s.sums_step, s.work + thread * s.work_step)
 
 
-def weight_grad(chip: Chip, g: Array, x: Array, kernel: int, origin: Pair) -> Array:
+def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair) -> Array:
     """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, R)."""
     n, p, q, k = g.shape
     c = x.shape[3]
-    f = best((p, q), kernel)
+    f = best((p, q), taps)
     lanes, vector, places = chip.lanes, chip.lanes * FLOAT_BYTES, f.size**2
     down, across = -(-p // f.m), -(-q // f.m)
     total, threads = n * down * across, get_num_threads()
     channels, out_channels = -(-c // lanes) * lanes, -(-k // lanes) * lanes
     panels = -(-out_channels // (2 * lanes))
 
-    block = share(channels // lanes, max(1, _BLOCK // lanes)) * lanes
-    block_panels = share(panels, max(1, _BLOCK // (2 * lanes)))
+    own = places * channels * out_channels * FLOAT_BYTES <= _OWN_SUMS_BYTES and total >= 2 * _LEAST_PART
+    most = _OWN_BLOCK if own else _BLOCK
+    block = share(channels // lanes, max(1, most // lanes)) * lanes
+    block_panels = share(panels, max(1, most // (2 * lanes)))
     rows, columns = -(-channels // block), -(-panels // block_panels)
     group = share(block, chip.rows)
     width = channels + chip.rows  # the last group of rows may begin before the last channel and end after it
     at_a_time = min(_MOST_BYTES, max(_LEAST_BYTES, places * channels * out_channels * FLOAT_BYTES))
-    count = share(total, max(_TILES, at_a_time // (places * (width + out_channels) * FLOAT_BYTES)))
-    at_once = count == total and rows * columns >= 4
+    parts = min(_MOST_PARTS, total // _LEAST_PART) if own else 1
+    if own:
+        at_a_time = _OWN_PATCHES_BYTES
+    count = share(total // parts, max(_TILES, at_a_time // (places * (width + out_channels) * FLOAT_BYTES)))
+    at_once = not own and count == total and rows * columns >= 4
 
     v_tile = -(-width // 16) * 16 * FLOAT_BYTES
     v_place = count * v_tile + GAP
@@ -179,16 +228,18 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel: int, origin: Pair) -> Ar
     d_place = panels * d_panel + GAP
     s_panel = -(-block // group) * group * 2 * vector
     s_place = block_panels * s_panel + GAP
-    sums_step, work_step = places * s_place, kernel**2 * lanes * vector
+    sums_step, work_step = places * s_place, taps**2 * lanes * vector
+    part_step, patches_step = rows * columns * sums_step, places * (v_place + d_place)
     sizes = (
-        places * v_place,
-        places * d_place,
-        (threads if at_once else rows * columns) * sums_step,
+        (threads if own else 1) * patches_step,
+        threads * sums_step if at_once else parts * part_step,
         threads * work_step,
     )
-    zeros, v, d, sums, work = pieces(2 * lanes, *(size // FLOAT_BYTES for size in sizes))
+    zeros, patches, sums, work = pieces(2 * lanes, *(size // FLOAT_BYTES for size in sizes))
+    v = address(patches)
+    d = v + places * v_place
     zeros[:] = 0
-    gw = empty((out_channels, channels, kernel**2), g.dtype)
+    gw = empty((out_channels, channels, taps**2), g.dtype)
 
     image = Image(
         address(x), n, x.shape[1], x.shape[2], c, lanes, f.m, f.size, f.size, down, across, *origin,
@@ -202,19 +253,27 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel: int, origin: Pair) -> Ar
     whole, half = (tile(chip, group, vectors, "columns") for vectors in (2, 1))
     images = [np.array(part, np.int64) for part in (image, gradient)]
     back, transpose = transforms.weight_gradient_transform(chip, f), transforms.transpose(chip)
-    for first in range(0, total, count):
-        here = min(count, total - first)
-        transform_jobs = -(-here // _TILES)
-        s = _Sums(
-            lanes, places, kernel, f.size, first, here, transform_jobs, address(v), v_place, v_tile, address(d),
-            d_place, d_panel, channels, out_channels, block, block_panels, columns, group, at_once, first > 0,
-            address(sums), sums_step,
-            s_place, s_panel, address(zeros), whole, half, back, transpose, address(work), work_step, address(gw),
-        )  # fmt: skip
-        parts = [*images, np.array(s, np.int64)]
-        addresses = _Gradient(*map(address, parts))
-        _patches(2 * transform_jobs, addresses)
-        _block_of_sums(rows * columns * (1 if at_once else places), addresses)
+    settings = np.array(
+        _Sums(
+            lanes, places, taps, f.size, 0, count, total, parts, part_step, patches_step, 0, v, v_place, v_tile, d,
+            d_place, d_panel, channels, out_channels, block, block_panels, columns, group, at_once, False,
+            address(sums), sums_step, s_place, s_panel, address(zeros), whole, half, back, transpose, address(work),
+            work_step, address(gw),
+        ),
+        np.int64,
+    )  # fmt: skip
+    addresses = _Gradient(*map(address, images), address(settings))
+    if own:
+        _part_of_tiles(parts, addresses)
+        numbers = part_step // FLOAT_BYTES
+        add_parts(parts * numbers, sums[: parts * numbers].reshape(parts, numbers), jobs_for(numbers))
+    else:
+        for first in range(0, total, count):
+            here = min(count, total - first)
+            transform_jobs = -(-here // _TILES)
+            settings[_CHUNK] = first, here, transform_jobs, first > 0
+            _patches(2 * transform_jobs, addresses)
+            _block_of_sums(rows * columns * (1 if at_once else places), addresses)
     if not at_once:
         _gradient_of_block(rows * columns, addresses)
-    return gw.reshape(out_channels, channels, kernel, kernel)[:k, :c]
+    return gw.reshape(out_channels, channels, taps, taps)[:k, :c]

@@ -5,7 +5,7 @@ Nothing here knows which operations exist.
 
 from .autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from .engine import backward, grad
-from .function import Function, Node, Op, once_differentiable, run_kernel
+from .function import Function, Node, Op, once_differentiable, run_arrays, run_kernel
 from .grad_mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, set_detect_anomaly, set_grad_enabled
 from .gradcheck import (
     GradcheckError,
@@ -44,6 +44,7 @@ __all__ = [
     "is_grad_enabled",
     "no_grad",
     "once_differentiable",
+    "run_arrays",
     "run_kernel",
     "set_detect_anomaly",
     "set_grad_enabled",

@@ -81,19 +81,21 @@ class Node:
         "__dict__",
         "__weakref__",
         "_saved",
-        "_to_save",
         "backend",
         "edges",
         "fn",
-        "hooks",
-        "materialize",
         "needs_input_grad",
-        "non_differentiable",
         "outputs",
-        "retained",
         "seq",
-        "trace",
     )
+
+    # What few nodes have of their own; the others find it here.
+    hooks: dict[int, dict[int, Callable[[Tensor], Tensor | None]]] | None = None
+    retained: dict[int, weakref.ref[Tensor]] | None = None  # outputs that keep their gradient
+    materialize = True
+    non_differentiable: tuple[Any, ...] = ()
+    trace: list[str] | None = None
+    _to_save: tuple[Any, ...] = ()
 
     def __init__(self, fn: type[Function], backend: Backend) -> None:
         self.fn = fn
@@ -102,12 +104,6 @@ class Node:
         self.edges: tuple[Edge, ...] = ()
         self.outputs: list[OutputMeta] = []
         self.needs_input_grad: tuple[bool, ...] = ()
-        self.hooks: dict[int, dict[int, Callable[[Tensor], Tensor | None]]] | None = None
-        self.retained: dict[int, weakref.ref[Tensor]] | None = None  # outputs that keep their gradient
-        self.materialize = True
-        self.non_differentiable: tuple[Any, ...] = ()
-        self.trace: list[str] | None = None
-        self._to_save: tuple[Any, ...] = ()
         self._saved: list[_Saved | None] | None = []
 
     @property
@@ -156,7 +152,7 @@ class Node:
 
     def _pack(self, values: tuple[Any, ...], inputs: tuple[Any, ...], outputs: list[Tensor]) -> None:
         self._saved = [None if v is None else self._pack_one(v, inputs, outputs) for v in values]
-        self._to_save = ()
+        del self._to_save  # the node's own, which would keep the values alive
 
     def _pack_one(self, value: Any, inputs: tuple[Any, ...], outputs: list[Tensor]) -> _Saved:
         # A value is known by its identity: an input keeps its history, an output must not be held (it holds this node),
@@ -238,13 +234,15 @@ class Function:
 
         results = cls._forward(ctx, args)
         single = not isinstance(results, tuple)
-        outputs = [cls._as_output(r, args, backend) for r in ((results,) if single else results)]
+        if single:
+            results = (results,)
+        outputs = [cls._as_output(result, args, backend) for result in results]
         if state.anomaly and not state.in_backward:
             _check_forward(ctx, args, outputs)
         if cls.is_view:
             outputs[0]._become_view(cls, args)
         if recording:
-            _record(ctx, args, outputs, results if not single else (results,))
+            _record(ctx, args, outputs, results)
         return outputs[0] if single else tuple(outputs)
 
     @staticmethod
@@ -301,13 +299,16 @@ class Op(Function):
 
 
 def _record(ctx: Node, args: tuple[Any, ...], outputs: list[Tensor], results: tuple[Any, ...]) -> None:
-    ctx.edges = tuple((edge_of(x) if need else None) for x, need in zip(args, ctx.needs_input_grad, strict=True))
-    for nr, (out, result) in enumerate(zip(outputs, results, strict=True)):
+    ctx.edges = tuple([(edge_of(x) if need else None) for x, need in zip(args, ctx.needs_input_grad, strict=True)])
+    constants = ctx.non_differentiable
+    for nr, out in enumerate(outputs):
         ctx.outputs.append(OutputMeta(out.array, ctx.backend))
-        if out.array.dtype.kind in "fc" and not any(result is x for x in ctx.non_differentiable):
+        if out.array.dtype.kind in "fc" and not (constants and any(results[nr] is x for x in constants)):
             out.requires_grad, out._grad_fn, out.output_nr = True, ctx, nr
-    ctx._pack(ctx._to_save, args, outputs)
-    ctx.non_differentiable = ()
+    if ctx._to_save:
+        ctx._pack(ctx._to_save, args, outputs)
+    if constants:
+        del ctx.non_differentiable
     if state.anomaly:
         ctx.trace = traceback.format_stack()[:-2]
 
@@ -326,6 +327,15 @@ def run_kernel(name: str, *args: Any) -> Any:
     if isinstance(result, tuple):
         return tuple(r if r is None else _wrap_result(r, backend) for r in result)
     return _wrap_result(result, backend)
+
+
+def run_arrays(function: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
+    """function(backend, *args) with arrays in place of tensors and tensors in place of the arrays in the tuple that it
+    returns, without recording it: as `run_kernel`, for a backward that takes more than one kernel."""
+    backend = next(x.backend for x in args if isinstance(x, _tensor_type))
+    arrays = [x.array if isinstance(x, _tensor_type) else x for x in args]
+    found = backend.quietly(function, backend, *arrays)
+    return tuple([None if x is None else _wrap_result(x, backend) for x in found])
 
 
 def _wrap_result(result: Any, backend: Backend) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -47,9 +48,26 @@ _ELEMENTWISE = frozenset(
 )
 
 
+class _Quiet(threading.local):
+    """Whether this thread is in `quietly` already: entering NumPy's errstate takes longer than a small operation."""
+
+    entered = False
+
+
+_quiet = _Quiet()
+
+
 @np.errstate(all="ignore")  # a tensor's log(0) is silent, as in PyTorch and on a GPU
+def _enter_quiet(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    _quiet.entered = True
+    try:
+        return function(*args)
+    finally:
+        _quiet.entered = False
+
+
 def _quietly(function: Callable[..., Any], *args: Any) -> Any:
-    return function(*args)
+    return function(*args) if _quiet.entered else _enter_quiet(function, args)
 
 
 def _pooled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,9 +99,9 @@ class CpuBackend(Backend):
         super().__init__(np, "tinycnn.kernels.cpu" if has_numba else None)
 
     def _array_function(self, name: str) -> Callable[..., Any]:
-        own: Callable[..., Any] | None = getattr(memory, name, None) if name in ("empty", "empty_like", "zeros") else None
-        if own is not None:
-            return own
+        if name in ("empty", "empty_like", "zeros"):
+            function: Callable[..., Any] = getattr(memory, name)
+            return function
         function = super()._array_function(name)
         return _pooled(function) if name in _ELEMENTWISE else function
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autograd import Op, Tensor
+from ..autograd import Op, Tensor, is_grad_enabled, run_arrays
+from ..backend import Backend
 from .broadcast import check_broadcast, sum_to
 from .elementwise import expect_tensor
 from .registry import Make, Sample, add_method, op
@@ -51,10 +52,20 @@ class Linear(Op):
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         x, weight = ctx.saved_tensors
         to_x, to_weight, to_bias = ctx.needs_input_grad
+        if not is_grad_enabled():
+            return run_arrays(_linear_gradients, g, x, weight, ctx.x_shape, to_bias)
         rows = _rows(g)
         g_x = MatMul.apply(rows, weight).reshape(ctx.x_shape) if to_x else None
         g_weight = MatMul.apply(rows.transpose(0, 1), _rows(x)) if to_weight else None
         return g_x, g_weight, rows.sum(0) if to_bias else None
+
+
+def _linear_gradients(backend: Backend, g: Any, x: Any, weight: Any, x_shape: Any, to_bias: bool) -> tuple[Any, ...]:
+    """The gradients as arrays; x is None where the weights', weight where the input's is not wanted."""
+    rows = _rows(g)
+    g_x = None if weight is None else product(backend, rows, weight).reshape(x_shape)
+    g_weight = None if x is None else product(backend, rows.T, _rows(x))
+    return g_x, g_weight, rows.sum(0) if to_bias else None
 
 
 def _rows(x: Any) -> Any:

@@ -12,6 +12,7 @@ from ..backend.dtypes import int64
 from .activation import log_softmax, logsigmoid
 from .arithmetic import where
 from .broadcast import cast, operands
+from .cross_entropy import CrossEntropy
 from .geometry import check_floating
 from .indexing import Pick
 from .registry import Make, Sample, op
@@ -115,6 +116,8 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
         backend.check(what, code, lambda code: _no_class(name, (code - 1) // 2 if code % 2 else -code // 2, classes))
         return True
     labels = target.array
+    if labels.size and labels.min() >= 0 and labels.max() < classes and not 0 <= ignore_index < classes:
+        return False
     ignored = labels == ignore_index
     bad = ((labels < 0) | (labels >= classes)) & ~ignored
     found = int((ignored + 2 * bad).max())
@@ -268,6 +271,9 @@ def cross_entropy(
     if target.array.dtype.kind in "fc":
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
     ignored = _check_classes("cross_entropy", input, target, weight, ignore_index)
+    plain = weight is None and not ignored and not label_smoothing and reduction != "none"
+    if plain and input.array.ndim == 2 and input.array.size:
+        return CrossEntropy.apply(input, target.array, reduction == "mean")  # type: ignore[no-any-return]
     logp = log_softmax(_classes_last("cross_entropy", input), 1)
     loss, weights = _picked(logp, target.reshape(-1), weight, ignore_index, ignored)
     if not label_smoothing:
