@@ -651,6 +651,9 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     mean, inv_std = random(rng, (16,)), np.abs(random(rng, (16,)))
     rows, matrix = random(rng, (5, 1500), dtype), random(rng, (1500, 300), dtype)
     yield "matmul", (rows, matrix)
+    part = np.concatenate([x, g], axis=1)[:, 3:19]
+    yield "concatenate", (x, (part, g), 1)
+    yield "add", (part, x)
     yield "channel_moments", (x,)
     yield "channel_sum", (x,)
     yield "batch_norm_transform", (x, mean, inv_std, None, None)
@@ -812,3 +815,32 @@ def test_unknown_cuda_source() -> None:
     assert KERNELS == {}
     with pytest.raises(FileNotFoundError, match="no CUDA source is called 'conv3d'"):
         loader.load("conv3d")
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_of_images(dtype: Any) -> None:
+    """Images joined and added that are whole, in planes, or a part of a larger one in every way."""
+    rng = np.random.default_rng(0)
+    shape = 2, 25, 26, 24
+
+    def channels_last(*sizes: int) -> Array:
+        return random(rng, sizes, dtype).copy(order="C").transpose(0, 3, 1, 2)
+
+    wide, frozen = channels_last(2, 26, 24, 61), channels_last(2, 26, 24, 25)
+    frozen.flags.writeable = False
+    kinds = [
+        random(rng, shape, dtype).copy(order="C"),
+        channels_last(2, 26, 24, 25),
+        wide[:, 3:28],
+        wide[:, 60:10:-2],
+        channels_last(2, 30, 30, 25)[:, :, 2:28, 1:25],
+        frozen,
+        np.broadcast_to(channels_last(1, 26, 24, 25), shape),
+    ]
+    for a, b in itertools.product(kinds, repeat=2):
+        assert a.shape == b.shape == shape
+        np.testing.assert_array_equal(fast("add", a, b), a + b)
+        for axis in (1, 2):
+            joined = fast("concatenate", a, (b, a), axis)
+            np.testing.assert_array_equal(joined, np.concatenate([a, b, a], axis=axis))

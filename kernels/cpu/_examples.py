@@ -20,6 +20,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
+from .join import add, concatenate
 from .matmul import matmul
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
 from .norm_relu import batch_norm_relu, batch_norm_relu_backward
@@ -92,6 +93,14 @@ def _products(x: Array) -> None:
     matmul(few.T, few)
 
 
+def _joins(x: Array) -> None:
+    """Whole images, and some channels of one."""
+    image = np.ones((4, 64, 64, 8), x.dtype).transpose(0, 3, 1, 2)
+    part = concatenate(image, (image,), 1)[:, :8]
+    add(image, image)
+    add(image, part)
+
+
 def _steps(x: Array) -> None:
     for buffer in (None, x.copy()):
         sgd_step(x.copy(), x, buffer, 0.1, 0.9, 0.0, 0.0, False)
@@ -105,5 +114,5 @@ def run_all(dtype: np.dtype[Any]) -> None:
     x = np.linspace(-1, 1, 400, dtype=dtype).reshape(1, 4, 10, 10)
     if dtype == np.float32:
         _vector_convolutions()
-    for group in (_convolutions, _pools, _norms, _activations, _products, _steps):
+    for group in (_convolutions, _pools, _norms, _activations, _products, _joins, _steps):
         group(x)  # an image in planes, which is first copied to channels-last

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..memory import empty
+from ..memory import LEAST, empty
 from ._jit import Array, kernel, prange
+from .rows import copy_rows, row_step
 
 Pair = tuple[int, int]
 
@@ -28,6 +29,10 @@ def channels_last(x: Array) -> Array:
     y = x.transpose(0, 2, 3, 1)
     if y.flags.c_contiguous and y.flags.writeable:
         return y
+    if y.nbytes >= LEAST and row_step(y):
+        rows = empty(y.shape, y.dtype)
+        copy_rows(y, rows)
+        return rows
     if not (x.flags.c_contiguous and x.flags.writeable):
         return y.copy(order="C")
     n, c, h, w = x.shape

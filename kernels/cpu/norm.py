@@ -17,7 +17,7 @@ import numpy as np
 
 from ..memory import empty_like
 from ._jit import Array, Kernel, kernel, prange
-from .layout import channels_first, channels_last
+from .layout import channels_first, channels_last, contiguous
 
 _BLOCK = 64  # rows that are read twice, the second time from the cache
 _ROW = 32  # numbers that a row should have
@@ -40,9 +40,11 @@ def jobs_of(matrix: Array) -> int:
 
 def row_of(values: Array | None, matrix: Array, channels: int, default: float) -> Array:
     """(C,) -> one row of the folded matrix, in its dtype."""
+    columns = matrix.shape[1]
     if values is None:
-        return np.full(matrix.shape[1], default, matrix.dtype)
-    return np.tile(values.astype(matrix.dtype), matrix.shape[1] // channels)
+        return np.full(columns, default, matrix.dtype)
+    row = contiguous(values.astype(matrix.dtype, copy=False))
+    return row if columns == channels else np.tile(row, columns // channels)
 
 
 @kernel
@@ -103,6 +105,26 @@ def _moments(x: Array, means: Array, squares: Array, jobs: int) -> None:
                 square[c] += block_square[c] + d * d * before * share
 
 
+@kernel
+def _join(means: Array, squares: Array, rows: int, mean: Array, variance: Array) -> None:
+    """The moments of each job's rows, (jobs, f * C), -> those of all pixels, (C,)."""
+    jobs, columns = means.shape
+    mean[:] = 0
+    variance[:] = 0
+    before = 0
+    for job in range(jobs):
+        now = (job + 1) * rows // jobs - job * rows // jobs
+        for start in range(0, columns, mean.size):
+            share = now / max(1, before + now)
+            for c in range(mean.size):
+                d = means[job, start + c] - mean[c]
+                mean[c] += d * share
+                variance[c] += squares[job, start + c] + d * d * before * share
+            before += now
+    for c in range(mean.size):
+        variance[c] /= before
+
+
 def channel_moments(x: Array) -> tuple[Array, Array]:
     pixels = channels_last(x)
     channels = pixels.shape[3]
@@ -114,12 +136,9 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     jobs = jobs_of(matrix)
     means, squares = np.empty((jobs, columns)), np.empty((jobs, columns))
     _moments(matrix.size * 2, matrix, means, squares, jobs)
-    edges = np.arange(jobs + 1) * rows // jobs
-    counts = np.repeat(np.diff(edges), columns // channels)[:, None]  # of the pixels behind each mean
-    means, squares = means.reshape(-1, channels), squares.reshape(-1, channels)
-    mean = (means * counts).sum(axis=0) / count
-    apart = means - mean
-    return mean, (squares + counts * apart * apart).sum(axis=0) / count
+    mean, variance = np.empty(channels), np.empty(channels)
+    _join(0, means, squares, rows, mean, variance)
+    return mean, variance
 
 
 @kernel
@@ -208,7 +227,7 @@ def through_moments(
     gbias, gweight = (part.reshape(-1, channels).sum(axis=0) for part in (sums, products))
     count = x.size // channels
     scale = inv_std if weight is None else inv_std * weight
-    numbers = (row_of(values, matrix, channels, 0) for values in (scale, gbias / count, gweight / count))
+    numbers = [row_of(values, matrix, channels, 0) for values in (scale, gbias / count, gweight / count)]
     spread(matrix.size * 2, *matrices, *moments, *numbers, gx.reshape(matrix.shape), jobs)
     return channels_first(gx), gweight.astype(x.dtype), gbias.astype(x.dtype)
 

@@ -28,6 +28,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
+from .join import add, concatenate
 from .linalg import matmul
 from .norm import (
     batch_norm_backward,
@@ -43,6 +44,7 @@ from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backwar
 
 KERNELS = (
     "adagrad_step",
+    "add",
     "adam_step",
     "adaptive_max_pool2d",
     "avg_pool2d",
@@ -54,6 +56,7 @@ KERNELS = (
     "channel_moments",
     "channel_sum",
     "col2im",
+    "concatenate",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",

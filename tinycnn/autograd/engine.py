@@ -157,7 +157,7 @@ class _Sum:
         elif self.owned:
             g.backend.on_device(operator.iadd, self.grad.array, g.array)
         else:
-            self.grad, self.owned = wrap(g.backend.add(self.grad.array, g.array), g.backend), True
+            self.grad, self.owned = wrap(g.backend.kernels.add(self.grad.array, g.array), g.backend), True
 
 
 class _Pass:

@@ -1,0 +1,54 @@
+"""The channels of an image that are part of a larger one.
+
+Stored channels-last, C channels of an image of D channels are rows of C numbers, D apart: one row a pixel. Copying such
+rows is most of what joining images, and taking them apart, comes to. NumPy does it with one thread, here the rows are
+shared out among all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ._jit import Array
+from ._jobs import address, copy, fields, jobs
+
+_ROWS_BYTES = 1 << 16  # of a job
+
+
+class _Rows(NamedTuple):
+    """Rows to copy; sizes and steps in bytes."""
+
+    source: int
+    source_step: int
+    target: int
+    target_step: int
+    size: int
+    rows: int
+    at_a_time: int  # rows of a job
+
+
+@jobs
+def _copy_rows(job: int, thread: int, at: int) -> None:
+    f = fields(at, _Rows)
+    for i in range(job * f.at_a_time, min(f.rows, (job + 1) * f.at_a_time)):
+        copy(f.target + i * f.target_step, f.source + i * f.source_step, f.size)
+
+
+def row_step(pixels: Array) -> int:
+    """How many bytes lie between the rows of (N, H, W, C), one a pixel; 0 if they do not lie so."""
+    n, h, w, c = pixels.shape
+    strides, step = pixels.strides, pixels.strides[2]
+    if not pixels.size or (c > 1 and strides[3] != pixels.itemsize) or step < c * pixels.itemsize:
+        return 0
+    if (h > 1 and strides[1] != w * step) or (n > 1 and strides[0] != h * w * step):
+        return 0
+    return step if step % pixels.itemsize == 0 else 0
+
+
+def copy_rows(source: Array, target: Array) -> None:
+    """Images (N, H, W, C) whose rows lie evenly, into others of that shape."""
+    size = source.shape[3] * source.itemsize
+    rows = source.size // source.shape[3]
+    at_a_time = max(1, _ROWS_BYTES // size)
+    steps = address(source), row_step(source), address(target), row_step(target)
+    _copy_rows(-(-rows // at_a_time), _Rows(*steps, size, rows, at_a_time))
