@@ -21,11 +21,11 @@ from .elementwise import (
     tanh_backward,
 )
 from .join import add, concatenate
-from .matmul import matmul
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
 from .norm_relu import batch_norm_relu, batch_norm_relu_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
+from .products import matmul
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 _ONE, _TWO, _NO_PADS = (1, 1), (2, 2), ((0, 0), (0, 0))

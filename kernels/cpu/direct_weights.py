@@ -161,7 +161,7 @@ def _unpack(job: int, thread: int, at: int) -> None:
                 move(to + (j * taps + tap) * FLOAT_BYTES, source)
 
 
-_FEWEST = 7  # numbers of a run, and output channels
+_FEWEST_RUN, _FEWEST = 3, 7  # numbers of a run, and output channels
 
 
 def suits(channels: int, out_channels: int, kernel_size: Pair, columns: int) -> bool:
@@ -169,7 +169,7 @@ def suits(channels: int, out_channels: int, kernel_size: Pair, columns: int) -> 
     numbers = channels * out_channels * kernel_size[0] * kernel_size[1]
     if kernel_size == (1, 1) or (columns < 8 and numbers * FLOAT_BYTES > _SUMS_BYTES):
         return False
-    return kernel_size[1] * channels >= _FEWEST and out_channels >= _FEWEST
+    return kernel_size[1] * channels >= _FEWEST_RUN and out_channels >= _FEWEST
 
 
 def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair, origin: Pair) -> Array:
