@@ -29,7 +29,7 @@ ARROWS = {
     "inspect": {"nn", "ops", "autograd", "backend"},
     "optim": {"autograd", "backend"},
     "data": {"ops", "autograd", "backend"},
-    "utils": {"data"},
+    "utils": {"data", "autograd"},
     "train": {"data", "optim", "models", "nn", "ops", "autograd", "backend"},
     "bench": {"optim", "models", "inspect", "nn", "ops", "autograd", "backend"},
     "d2l": {"train", "data", "optim", "models", "inspect", "nn", "ops", "autograd", "cuda", "backend"},

@@ -56,10 +56,13 @@ from .autograd import (
 from .backend import (
     cuda_status as cuda_status,
     device as device,
+    empty_cache as empty_cache,
     get_default_device as get_default_device,
     get_kernels as get_kernels,
     get_num_threads as get_num_threads,
     get_precision as get_precision,
+    memory_stats as memory_stats,
+    reset_peak_memory_stats as reset_peak_memory_stats,
     set_backend as set_backend,
     set_default_device as set_default_device,
     set_num_threads as set_num_threads,

@@ -6,7 +6,15 @@ Nothing here knows which operations exist.
 from .autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from .engine import backward, grad
 from .function import Function, Node, Op, once_differentiable, run_arrays, run_kernel
-from .grad_mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, set_detect_anomaly, set_grad_enabled
+from .grad_mode import (
+    detect_anomaly,
+    enable_grad,
+    is_grad_enabled,
+    is_recomputing,
+    no_grad,
+    set_detect_anomaly,
+    set_grad_enabled,
+)
 from .gradcheck import (
     GradcheckError,
     GradcheckReport,
@@ -17,6 +25,7 @@ from .gradcheck import (
     gradcheck,
     gradgradcheck,
 )
+from .recompute import checkpoint, checkpoint_sequential
 from .tensor import RemovableHandle, Size, Tensor, wrap
 
 __all__ = [
@@ -34,6 +43,8 @@ __all__ = [
     "backward",
     "check_gradients",
     "check_second_gradients",
+    "checkpoint",
+    "checkpoint_sequential",
     "detect_anomaly",
     "enable_grad",
     "get_autocast_dtype",
@@ -42,6 +53,7 @@ __all__ = [
     "gradgradcheck",
     "is_autocast_enabled",
     "is_grad_enabled",
+    "is_recomputing",
     "no_grad",
     "once_differentiable",
     "run_arrays",

@@ -102,6 +102,13 @@ def grad(
     return tuple(found)  # type: ignore[arg-type]
 
 
+def grad_without_hooks(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], grad_outputs: Sequence[Tensor | None], create_graph: bool
+) -> list[Tensor | None]:
+    """As `grad`, None for an unused input; hooks of leaves do not see these gradients, which are still on their way."""
+    return _run(tuple(outputs), tuple(grad_outputs), create_graph, create_graph, tuple(inputs), leaf_hooks=False)
+
+
 def _as_tuple(tensors: Tensors) -> tuple[Tensor, ...]:
     return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
 
@@ -218,6 +225,7 @@ def _run(
     retain_graph: bool | None,
     create_graph: bool,
     targets: tuple[Tensor, ...] | None,
+    leaf_hooks: bool = True,
 ) -> list[Tensor | None]:
     """Walk back from tensors. Without targets, add to the leaves' `.grad`; with them, return theirs."""
     keep = create_graph if retain_graph is None else retain_graph
@@ -242,7 +250,7 @@ def _run(
         for leaf, total in walk.leaves.values():
             g = total.grad
             total.grad = None
-            if leaf._hooks:
+            if leaf._hooks and leaf_hooks:
                 g = _run_hooks(leaf._hooks, g)
             if targets is None:
                 assert g is not None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Edge = Any  # a leaf Tensor, or (Node, which output of it), or None where no gradient is wanted
 
-_next_seq = itertools.count().__next__
+next_seq = itertools.count().__next__
 
 
 class OutputMeta:
@@ -100,7 +100,7 @@ class Node:
     def __init__(self, fn: type[Function], backend: Backend) -> None:
         self.fn = fn
         self.backend = backend
-        self.seq = _next_seq()  # a node's inputs were made before it: falling order is an order to walk back in
+        self.seq = next_seq()  # a node's inputs were made before it: falling order is an order to walk back in
         self.edges: tuple[Edge, ...] = ()
         self.outputs: list[OutputMeta] = []
         self.needs_input_grad: tuple[bool, ...] = ()

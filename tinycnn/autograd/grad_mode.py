@@ -14,10 +14,17 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 class _State(threading.local):
     enabled = True
     anomaly = False
+    recomputing = False  # a checkpoint's second call, which must leave no trace but its result
     in_backward = False  # then a NaN is reported as the backward's, not as that of an operation it is made of
 
 
 state = _State()  # of this thread
+
+
+def is_recomputing() -> bool:
+    """Whether a checkpoint is calling its function for the second time, in this thread: batch normalisation has counted
+    this batch already."""
+    return state.recomputing
 
 
 def is_grad_enabled() -> bool:

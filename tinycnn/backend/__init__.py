@@ -1,6 +1,7 @@
 """Devices and the array libraries behind them: one protocol (`base`), one file a device, `registry` to pick."""
 
 from .base import Array, Backend, RandomSource
+from .memory import empty_cache, memory_stats, reset_peak_memory_stats
 from .registry import (
     active_random_sources,
     backend_of,
@@ -33,15 +34,18 @@ __all__ = [
     "cuda_status",
     "device",
     "device_of",
+    "empty_cache",
     "get_backend",
     "get_default_device",
     "get_kernels",
     "get_num_threads",
     "get_precision",
     "kernels_are_kept",
+    "memory_stats",
     "on_compile",
     "pinned",
     "random_seed",
+    "reset_peak_memory_stats",
     "seed_random_sources",
     "set_backend",
     "set_default_device",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import nn
-from ..autograd import Tensor
+from ..autograd import Tensor, checkpoint
 from ..ops import cat
 from ._network import Network
 from ._options import check_counts, is_count, narrow
@@ -61,6 +61,9 @@ class DenseBlock(nn.Module):
         in_channels: the input's channels.
         growth_rate: how many channels each of them adds.
         bottleneck, bias: as in `conv_block`.
+        memory_efficient: keep each layer's output only, and join and normalise anew in backward: what is kept then grows
+            with the number of layers and not with its square, for about one more forward pass (Pleiss et al.,
+            "Memory-Efficient Implementation of DenseNets", 2017).
 
     Raises:
         ValueError: if one of the numbers is no positive integer.
@@ -72,9 +75,16 @@ class DenseBlock(nn.Module):
     """
 
     def __init__(
-        self, num_convs: int, in_channels: int, growth_rate: int, bottleneck: bool = False, bias: bool = True
+        self,
+        num_convs: int,
+        in_channels: int,
+        growth_rate: int,
+        bottleneck: bool = False,
+        bias: bool = True,
+        memory_efficient: bool = False,
     ) -> None:
         super().__init__()
+        self.memory_efficient = memory_efficient
         check_counts("DenseBlock", num_convs=num_convs, in_channels=in_channels, growth_rate=growth_rate)
         self.out_channels = in_channels + num_convs * growth_rate
         self.net = nn.Sequential(
@@ -83,9 +93,20 @@ class DenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The input and every layer's output along dimension 1."""
+        if self.memory_efficient:
+            found = [x]
+            for block in self.net:
+                found.append(checkpoint(_on_joined, block, *found))
+            return cat(found, dim=1)
         for block in self.net:
             x = cat((x, block(x)), dim=1)
         return x
+
+
+def _on_joined(block: nn.Module, *found: Tensor) -> Tensor:
+    """A layer's output from all that was found before it."""
+    y: Tensor = block(cat(found, dim=1))
+    return y
 
 
 def transition_block(in_channels: int, num_channels: int, bias: bool = True) -> nn.Sequential:
@@ -126,6 +147,7 @@ def densenet(
     arch: Sequence[int] = (4, 4, 4, 4),
     bottleneck: bool = False,
     bias: bool = True,
+    memory_efficient: bool = False,
     name: str = "densenet",
 ) -> Network:
     """The notes' DenseNet: 4 dense blocks of 4 convolutions; transitions between them; 758,226 parameters.
@@ -140,6 +162,7 @@ def densenet(
         growth_rate: how many channels each convolution adds.
         arch: the number of convolutions of each dense block.
         bottleneck, bias: as in `conv_block`.
+        memory_efficient: as in `DenseBlock`.
         name: what errors call it.
 
     Raises:
@@ -167,7 +190,7 @@ def densenet(
         if i:  # a transition halves the channels and the image's sides
             layers[f"tran_blk{i}"] = transition_block(num_channels, num_channels // 2, bias)
             num_channels //= 2
-        block = DenseBlock(num_convs, num_channels, growth_rate, bottleneck, bias)
+        block = DenseBlock(num_convs, num_channels, growth_rate, bottleneck, bias, memory_efficient)
         layers[f"dense_blk{i + 1}"] = block
         num_channels = block.out_channels
     layers["last"] = nn.Sequential(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
+from ..autograd import Op, Tensor, is_grad_enabled, is_recomputing, run_kernel
 from .geometry import check_flag, check_floating
 from .registry import Make, Sample, op
 
@@ -187,6 +187,8 @@ def move_statistics(
     running_mean: Tensor | None, running_var: Tensor | None, mean: Tensor, var: Tensor, count: int, momentum: float
 ) -> None:
     """Move the running statistics to a batch's, of `count` values a channel; there the variance is unbiased."""
+    if is_recomputing():
+        return
     _move(running_mean, mean, momentum)
     _move(running_var, var * (count / (count - 1)), momentum)
 
