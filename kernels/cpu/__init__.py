@@ -24,11 +24,12 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
-from .matmul import matmul
+from .join import add, concatenate
 from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
 from .norm_relu import batch_norm_relu, batch_norm_relu_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
+from .products import matmul
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from .winograd import get_precision, set_precision
 
@@ -37,6 +38,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     for kernel in (
         adagrad_step,
         adam_step,
+        add,
         adaptive_max_pool2d,
         avg_pool2d,
         avg_pool2d_backward,
@@ -47,6 +49,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
         channel_moments,
         channel_sum,
         col2im,
+        concatenate,
         conv2d,
         conv2d_input_grad,
         conv2d_weight_grad,
