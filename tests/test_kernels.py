@@ -809,14 +809,6 @@ def test_warm_up_compiles_every_kernel() -> None:
     run_python(script)
 
 
-def test_unknown_cuda_source() -> None:
-    from tinycnn.kernels.cuda import KERNELS, loader
-
-    assert KERNELS == {}
-    with pytest.raises(FileNotFoundError, match="no CUDA source is called 'conv3d'"):
-        loader.load("conv3d")
-
-
 @needs_numba
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_of_images(dtype: Any) -> None:
