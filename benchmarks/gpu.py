@@ -3,7 +3,7 @@
     python benchmarks/gpu.py --out benchmarks/results/gpu-h200
 
 needs a Python with CuPy, and for its parts pytest, compute-sanitizer and PyTorch; what is missing is said and left out.
-Nothing is installed and nothing is downloaded: the project is taken from the folder that this file is in.
+Nothing is installed or downloaded: the project is taken from the folder that this file is in.
 
     facts       the device, the driver, the versions, and what the device reaches: copies, matrix products
     tests       pytest -m gpu
@@ -11,7 +11,7 @@ Nothing is installed and nothing is downloaded: the project is taken from the fo
     steps       training steps of every network, beside PyTorch eager: float32 (TF32 convolutions) and half precision
     graph       LeNet's step captured as a CUDA graph, beside PyTorch eager and PyTorch's own graph
 
-Each piece of work runs in a process of its own with a limit of time. What fails is recorded, and the rest goes on. After
+Nothing is installed or downloaded: the project is the one of the folder that this file is in.
 every piece the results so far are written: results.json and results.md.
 
 Without a GPU, `--device cpu --quick` walks through all of it at tiny sizes; `--stand-in` runs the CUDA side on the

@@ -105,9 +105,6 @@ def _run(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs:
     home = next(_homes(args), None)
     views = name in _KEEP_ORDER or name in _VIEWS
     plain, named = _memory(args, views), {key: _memory(value) for key, value in kwargs.items()}
-    capture = device.current_stream().capture
-    if capture is not None and out is not None:
-        capture.save(out._memory)
     with np.errstate(all="ignore"):  # a GPU says nothing of infinities
         result = function(*plain, **named)
     read = [*_arrays(plain), *_arrays(tuple(v for key, v in named.items() if key != "out"))]
@@ -321,9 +318,6 @@ class ndarray:  # noqa: N801 - CuPy's name
 def _write(target: ndarray, change: Callable[..., Any], *args: Any) -> None:
     """change(memory, *args), in place."""
     memory = _memory(target)
-    capture = device.current_stream().capture
-    if capture is not None:
-        capture.save(memory)
     _again(change, (memory, *args), {})
     device.launched(lambda: _again(change, (memory, *args), {}), _arrays(args), [memory])
 
@@ -521,9 +515,6 @@ def _launch(work: Callable[[], None], args: tuple[Any, ...]) -> None:
         if not isinstance(x, (ndarray, np.generic)) and not (isinstance(x, np.ndarray) and x.dtype.fields):
             raise TypeError(f"a kernel's scalars must have a dtype, {x!r} has none")
     arrays = [_memory(x) for x in args if isinstance(x, ndarray)]
-    capture = device.current_stream().capture
-    for memory in arrays if capture is not None else ():
-        capture.save(memory)
     work()
     device.launched(work, arrays, arrays)
 
@@ -589,7 +580,10 @@ def install(devices: int = 1) -> types.ModuleType:
     lib = _module("cupy.lib", stride_tricks=strides)
     random = _module("cupy.random", default_rng=Generator, Generator=Generator)
     memory = _module("cupy.cuda.memory", OutOfMemoryError=device.OutOfMemoryError)
-    names = "Device runtime Stream Event Graph MemoryPool PinnedMemoryPointer set_allocator get_allocator using_allocator get_elapsed_time"
+    names = (
+        "Device runtime Stream Event Graph MemoryPool PinnedMemoryPointer set_allocator get_allocator using_allocator "
+        "get_elapsed_time"
+    )
     cuda = _module(
         "cupy.cuda",
         memory=memory,

@@ -15,10 +15,9 @@ def training(captured: bool, dropout: bool = False) -> tuple[list[float], list[n
     """Eight steps on changing batches, with a learning rate that changes once."""
     tinycnn.manual_seed(0)
     parts = [nn.Conv2d(1, 4, 5, stride=2), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
-    net = nn.Sequential(*parts, *([nn.Dropout(0.5)] * dropout), nn.Linear(4 * 36, 10)).cuda()
+    net = nn.Sequential(*parts, *([nn.Dropout(0.5)] * dropout), nn.Linear(4 * 36, 10)).double().cuda()
     optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     X, y = batch("cuda")
-    X = X.float()
 
     def step(X: Any, y: Any) -> Any:
         optimizer.zero_grad()
@@ -42,9 +41,9 @@ def a_captured_step_trains_as_an_eager_one() -> None:
         losses, parameters, run = training(True, dropout)
         right, right_parameters, _ = training(False, dropout)
         assert run.captures == 2  # the second for the new learning rate
-        assert np.allclose(losses, right, rtol=1e-4), (losses, right)
+        assert np.allclose(losses, right, rtol=1e-8), (losses, right)
         for a, b in zip(parameters, right_parameters, strict=True):
-            assert np.allclose(a, b, rtol=1e-3, atol=1e-5)
+            assert np.allclose(a, b, rtol=1e-8, atol=1e-10)
 
 
 @check

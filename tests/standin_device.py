@@ -38,7 +38,7 @@ class OutOfMemoryError(MemoryError):
         super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes).")
 
 
-class DeviceSynchronized(RuntimeError):
+class DeviceSynchronized(RuntimeError):  # noqa: N818 - CuPy's name
     """Raised by a wait inside `allow_synchronize(False)`."""
 
 
@@ -303,6 +303,7 @@ class MemoryPool:
 default_pool = MemoryPool()
 _allocator: Callable[[int], Any] = default_pool.malloc
 _pieces: dict[int, Piece] = {}
+_roots: dict[int, weakref.ref[np.ndarray]] = {}
 
 
 def set_allocator(allocator: Callable[[int], Any]) -> None:
@@ -341,12 +342,14 @@ def piece_of(array: np.ndarray) -> Piece:
     piece = _pieces.get(id(root))
     if piece is None:
         piece = _pieces[id(root)] = get_allocator()(root.nbytes)
+        _roots[id(root)] = weakref.ref(root)
         weakref.finalize(root, _forget, id(root)).atexit = False
     return piece
 
 
 def _forget(key: int) -> None:
     piece = _pieces.pop(key)
+    _roots.pop(key)
     piece.pool.free(piece)
 
 
@@ -360,7 +363,7 @@ def launched(work: Callable[[], None], reads: list[np.ndarray], writes: list[np.
         piece_of(array).touch(stream, clock, write=True)
     capture = current_stream().capture
     if capture is not None:
-        capture.note(work, writes)
+        capture.note(work)
 
 
 # ---- captured graphs -------------------------------------------------------------------------------------------------
@@ -371,21 +374,16 @@ class Graph:
 
     def begin(self) -> None:
         self._work: list[Callable[[], None]] = []
-        self._before: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._known = set(_pieces)  # memory that was there before
+        # All that is there, for a kernel may write to what it finds in a table of addresses.
+        found = [root for root in (ref() for ref in _roots.values()) if root is not None]
+        self._before = [(root, root.copy()) for root in found]
 
-    def save(self, array: np.ndarray) -> None:
-        """Remember what is in memory that is about to be written in place."""
-        root = _root(array)
-        if id(root) in self._known and id(root) not in self._before:
-            self._before[id(root)] = root, root.copy()
-
-    def note(self, work: Callable[[], None], writes: list[np.ndarray]) -> None:
+    def note(self, work: Callable[[], None]) -> None:
         self._work.append(work)
 
     def end(self) -> None:
         """Capturing did nothing: what was there is as it was, what is new holds nothing yet."""
-        for root, content in self._before.values():
+        for root, content in self._before:
             root[...] = content
         self._before.clear()
 

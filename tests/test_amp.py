@@ -260,8 +260,8 @@ def test_lenet_learns_digits_in_mixed_precision() -> None:
     accuracies = []
     for mixed in (True, False):
         tinycnn.manual_seed(0)
-        net = tinycnn.models.lenet()
-        optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.9)
+        net = tinycnn.models.lenet(activation="relu")
+        optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
         scaler = amp.GradScaler("cpu", enabled=mixed)
         loader = tinycnn.data.DataLoader(tinycnn.data.Subset(digits, range(1000)), 50, shuffle=True)
         for _ in range(6):

@@ -1,4 +1,4 @@
-"""Several GPUs in a process, on the stand-in with two: everything works on cuda:1 while cuda:0 is the current device, and
+"""Several GPUs in a process, on the stand-in with two: all works on cuda:1 while cuda:0 is the current device, and
 nothing mixes arrays of both. The stand-in refuses an array on any other device than the current one, so that each
 forgotten change of device is found."""
 

@@ -104,7 +104,7 @@ class GradScaler:
         )
 
     def unscale_(self, optimizer: Any) -> None:
-        """Divide an optimiser's gradients by the scale, in place: before they are clipped. `step` does it if nobody did.
+        """Divide an optimiser's gradients by the scale, in place: before they are clipped. `step` does it too.
 
         Raises:
             RuntimeError: if it was done already since the last update, or the step was taken.
@@ -164,7 +164,7 @@ class GradScaler:
             looked = [r for r in self._records.values() if r.found]
             if not looked:
                 raise RuntimeError("GradScaler: update() found no inf checks; call step() or unscale_() before it")
-            if any([r.infinite if r.stage is _STEPPED else self._look(r) for r in looked]):
+            if any(r.infinite if r.stage is _STEPPED else self._look(r) for r in looked):
                 self._scale *= self._backoff
                 self._clean_steps = 0
             else:
@@ -177,7 +177,7 @@ class GradScaler:
 
     @staticmethod
     def _look(record: _Record) -> bool:
-        return any([backend.to_numpy(found).item() > 0 for backend, found in record.found.items()])
+        return any(backend.to_numpy(found).item() > 0 for backend, found in record.found.items())
 
     def _record(self, optimizer: Any) -> _Record:
         return self._records.setdefault(id(optimizer), _Record())

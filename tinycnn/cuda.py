@@ -1,4 +1,4 @@
-"""GPUs, under the names of torch.cuda. Questions never raise where CUDA is missing; what needs a GPU says why there is none.
+"""GPUs, under the names of torch.cuda. Questions never raise where CUDA is missing; what needs one says why not.
 
 for step in range(3):
     train(net, batch)
@@ -258,7 +258,9 @@ class CapturedStep:
 
     def __call__(self, *inputs: Tensor) -> Any:
         if not inputs or any(not isinstance(x, Tensor) or not x.is_cuda for x in inputs):
-            raise TypeError(f"cuda.graph: {self.__name__} takes tensors on a GPU, got {inputs!r:.80}")
+            raise TypeError(
+                f"cuda.graph: {getattr(self._step, '__name__', 'a step')} takes tensors on a GPU, got {inputs!r:.80}"
+            )
         if self._warmup > 0:
             self._warmup -= 1
             return self._step(*inputs)

@@ -162,9 +162,10 @@ class _Sum:
         elif state.enabled:
             self.grad = self.grad + g
         elif self.owned:
-            g.backend.on_device(operator.iadd, self.grad.array, g.array)
+            self.grad.array = g.backend.on_device(operator.iadd, self.grad.array, g.array)
         else:
-            self.grad, self.owned = wrap(g.backend.kernels.add(self.grad.array, g.array), g.backend), True
+            total = g.backend.kernels.add(self.grad.array, g.array)  # of no dimensions: a bare number, not to be added to
+            self.grad, self.owned = wrap(g.backend.asarray(total), g.backend), True
 
 
 class _Pass:
@@ -337,7 +338,7 @@ def _accumulate_into(tensor: Tensor, g: Tensor, create_graph: bool) -> None:
         if create_graph:
             tensor.grad = tensor.grad + g
         else:
-            g.backend.on_device(operator.iadd, tensor.grad.array, g.array)
+            tensor.grad.array = g.backend.on_device(operator.iadd, tensor.grad.array, g.array)
             tensor.grad._version[0] += 1
     elif create_graph:
         tensor.grad = g.clone()

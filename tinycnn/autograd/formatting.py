@@ -32,11 +32,16 @@ def format_tensor(tensor: Tensor) -> str:
     elif tensor.requires_grad:
         notes.append("requires_grad=True")
     body = "[]" if array.size == 0 else _format_array(array)
-    end = "".join(f", {note}" for note in notes)
-    last_line = len(body) - body.rfind("\n") - 1
-    if last_line + len(end) + 7 * (array.ndim < 2 or "\n" not in body) > _WIDTH and notes:
-        end = "".join(f",\n       {note}" for note in notes[:1]) + "".join(f", {note}" for note in notes[1:])
-    return f"{kind}tensor({body}{end})"
+    text = f"tensor({body}"
+    room = _WIDTH - (len(text) - text.rfind("\n") + 1)  # PyTorch's count, a little more than the last line's length
+    for note in notes:
+        room -= len(note) + 2
+        if room < 0:
+            text += f",\n       {note}"
+            room = _WIDTH - (7 + len(note))
+        else:
+            text += f", {note}"
+    return f"{kind}{text})"
 
 
 def _format_array(array: np.ndarray) -> str:

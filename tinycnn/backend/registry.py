@@ -282,7 +282,8 @@ def get_num_threads() -> int:
 
 
 def set_precision(name: str) -> None:
-    """Choose how the CPU's fast float32 convolutions may round, in this process.
+    """Choose how fast float32 convolutions may round, in this process. On a GPU "fast" is TF32 on tensor cores, as in
+    PyTorch, and "strict" float32 throughout; what follows is the CPU's.
 
     "fast", the default, takes Winograd's algorithm with tiles of up to 4x4, whose largest error is about 1e-5 of the
     root mean square of an output; an infinite or NaN pixel can also reach the rest of its tile. "strict" takes tiles
@@ -304,6 +305,9 @@ def set_precision(name: str) -> None:
         from tinycnn.kernels import cpu
 
         cpu.set_precision(name)
+    from tinycnn.kernels.cuda import conv_choice
+
+    conv_choice.set_precision(name)
 
 
 def get_precision() -> str:

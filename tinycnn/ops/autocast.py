@@ -36,8 +36,8 @@ WIDEST = frozenset("atan2 cat dot index_add index_put scatter_add stack".split()
 NORMS = frozenset("batch_norm batch_norm_relu instance_norm".split())
 
 REFUSED = {
-    "binary_cross_entropy": "its gradient overflows in half precision; use binary_cross_entropy_with_logits, or a block "
-    "with autocast(..., enabled=False)"
+    "binary_cross_entropy": "its gradient overflows in half precision; use binary_cross_entropy_with_logits, or a "
+    "block with autocast(..., enabled=False)"
 }
 
 

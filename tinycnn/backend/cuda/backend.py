@@ -89,14 +89,15 @@ class CudaBackend(Backend):
     def _asarray(self, data: Any, dtype: Any = None) -> Array:
         if isinstance(data, bool | int | float | complex):  # a kernel writes it; a copy would make the host wait
             return self._xp.full((), data, dtype)
-        self._refuse_copies()
+        if not isinstance(data, self._xp.ndarray):
+            self._refuse_copies()
         return self._xp.asarray(data, dtype)
 
     def _refuse_copies(self) -> None:
         if self.capturing is not None:
             raise RuntimeError(
-                "cuda.graph: the captured code copies from the host, whose memory would be gone when the graph runs; make "
-                "the tensor before, or give it to the step as an argument"
+                "cuda.graph: the captured code copies from the host, whose memory would be gone when the graph runs; "
+                "make the tensor before, or give it to the step as an argument"
             )
 
     def constant(self, read: Callable[[], Any]) -> None:
@@ -155,8 +156,8 @@ class CudaBackend(Backend):
     def _read(self, array: Array) -> np.ndarray:
         if self.capturing is not None:
             raise RuntimeError(
-                "cuda.graph: the captured code reads from the device (item(), tolist(), cpu(), a print): nothing has been "
-                "computed there yet; return the tensor and read it after the step"
+                "cuda.graph: the captured code reads from the device (item(), tolist(), cpu(), a print): nothing has "
+                "been computed there yet; return the tensor and read it after the step"
             )
         self.checks.look()
         host: np.ndarray = self._xp.asnumpy(array)

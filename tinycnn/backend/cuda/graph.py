@@ -69,6 +69,8 @@ class capture:  # noqa: N801 - reads as a function
     def __enter__(self) -> None:
         import cupyx
 
+        from tinycnn.kernels.cuda.conv_choice import own_products
+
         backend, graph = self._backend, self._graph
         if backend.capturing is not None:
             raise RuntimeError("cuda.graph: a capture is under way already")
@@ -83,6 +85,7 @@ class capture:  # noqa: N801 - reads as a function
         using = backend._xp.cuda.using_allocator
         self._stack.enter_context(using(backend.memory.allocator_of(graph._pool)))
         self._stack.enter_context(cupyx.allow_synchronize(False))
+        self._stack.enter_context(own_products())  # cuBLAS, by way of CuPy, cannot be captured
         backend.capturing = graph.constants
         self._stream.cupy.begin_capture()
 

@@ -3,8 +3,8 @@
 Arrays come from CuPy's pool, which keeps what is freed for the next array of that size. Every request passes by here on
 its way: a request that fails is explained, and the most that was in use is known.
 
-The pool can say what is in use, but has to add it up. So it is asked only where a new peak is possible: `_bound` grows by
-each request and forgets what was freed, so that it is never below what is in use; as long as it does not exceed the
+The pool can say what is in use, but has to add it up. So it is asked only where a new peak is possible: `_bound` grows
+by each request and forgets what was freed, so that it is never below what is in use; as long as it does not exceed the
 peak so far, nor does the truth.
 """
 
@@ -100,8 +100,8 @@ class Memory:
         used, held = self.allocated(index), self.reserved(index)
         return (
             f"CUDA out of memory on cuda:{index}: {in_words(size)} were asked for. Of its {in_words(total)}, "
-            f"{in_words(free)} are free, {in_words(used)} are in this process's arrays and {in_words(held - used)} in its "
-            "pool, in pieces that do not fit. Take a smaller batch or smaller images, train in half precision "
+            f"{in_words(free)} are free, {in_words(used)} are in this process's arrays and {in_words(held - used)} in "
+            "its pool, in pieces that do not fit. Take a smaller batch or smaller images, train in half precision "
             "(tinycnn.autocast), evaluate under no_grad(), or drop tensors that are still held (an old loss holds its "
             "graph); tinycnn.cuda.memory_summary() says more"
         )

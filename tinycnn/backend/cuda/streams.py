@@ -150,7 +150,7 @@ class Sender:
 
     def send(self, arrays: Sequence[np.ndarray]) -> Callable[[], list[Array]]:
         """Begin to copy arrays; returns what gives the copies, to be called on the stream that will use them."""
-        return self._backend.on_device(self._send, arrays)  # type: ignore[no-any-return]
+        return self._backend.on_device(self._send, arrays)
 
     def _send(self, arrays: Sequence[np.ndarray]) -> Callable[[], list[Array]]:
         self._on_the_way = [(event, held) for event, held in self._on_the_way if not event.query()]
