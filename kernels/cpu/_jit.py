@@ -18,8 +18,11 @@ from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
-# Idle OpenMP threads that spin would fight with those of the BLAS for the cores. OpenMP reads this when it is loaded.
+# Idle OpenMP threads that spin for long would fight with those of the BLAS for the cores; those that sleep at once take
+# longer to wake than a small kernel to run. So they spin for about a tenth of a millisecond. OpenMP reads these when it
+# is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import numba
 import numpy as np
@@ -83,7 +86,11 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-_this_thread = threading.local()  # whether it has got its number of threads
+class _ThisThread(threading.local):
+    count = 0  # the threads that its kernels use, once it has called one
+
+
+_this_thread = _ThisThread()
 
 
 def set_num_threads(n: int) -> None:
@@ -94,18 +101,17 @@ def set_num_threads(n: int) -> None:
     """
     if not 1 <= n <= _Threads.most:
         raise ValueError(f"set_num_threads: expected 1 to {_Threads.most} threads, got {n}")
-    _Threads.count = n
-    _this_thread.counted = True
+    _Threads.count = _this_thread.count = n
     numba.set_num_threads(n)
 
 
 def get_num_threads() -> int:
     """The threads that kernels called from this Python thread use; at first every core that this process may use, or
     TINYCNN_NUM_THREADS. No other Python thread changes it, so that a kernel's memory can be cut by it beforehand."""
-    if not getattr(_this_thread, "counted", False):
-        _this_thread.counted = True
+    if not _this_thread.count:
+        _this_thread.count = _Threads.count
         numba.set_num_threads(_Threads.count)
-    return int(numba.get_num_threads())
+    return _this_thread.count
 
 
 def _on_threads(function: int, arguments: Array, count: int) -> None:

@@ -7,6 +7,7 @@ Usually that costs nothing, because images are stored channels-last already: the
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -108,10 +109,13 @@ class Flat:
 
 def pieces(*sizes: int) -> list[Array]:
     """`scratch` for several lines of floats at once, each beginning with a cache line."""
-    rounded = [-(-size // 16) * 16 + 16 for size in sizes]
-    whole = scratch((sum(rounded),), np.float32)
-    starts = np.cumsum([0, *rounded]).tolist()
-    return [whole[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+    steps = [-(-size // 16) * 16 + 16 for size in sizes]
+    whole = scratch((sum(steps),), np.float32)
+    lines, start = [], 0
+    for size, step in zip(sizes, steps, strict=True):
+        lines.append(whole[start : start + size])
+        start += step
+    return lines
 
 
 _local = threading.local()
@@ -122,7 +126,7 @@ def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
 
     What it holds is anything. The next call from this thread hands out the same memory again.
     """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = getattr(_local, "memory", None)
     if memory is None or memory.size < size:
         memory = np.empty(size + 64, np.uint8)
