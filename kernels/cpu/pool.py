@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import uint64
 
-from ..memory import empty, zeros
+from ..memory import empty
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous
 
@@ -134,21 +134,26 @@ def _gather(x: Array, index: Array, y: Array, outside: Array) -> None:
 
 
 @kernel
-def _scatter(g: Array, index: Array, x: Array, outside: Array) -> None:
-    """g, index (N, M, C) -> added to x (N, L, C); outside[job] becomes 1 if an index is too large."""
-    n_images, places, channels = index.shape
+def _scatter(g: Array, index: Array, x: Array, channels: int, outside: Array) -> None:
+    """g, index (N, M*C) -> sums in x (N, L*C); outside[job] becomes 1 if an index is too large."""
+    n_images, length, wide = index.shape[0], x.shape[1], uint64(channels)
+    pixels = uint64(length // channels)
     splits = (channels + _SPLIT - 1) // _SPLIT
     for job in prange(n_images * splits):
         n = job // splits
         first = (job - n * splits) * _SPLIT
-        last = min(channels, first + _SPLIT)
-        for i in range(places):
-            for c in range(first, last):
-                at = index[n, i, c]
-                if at >= x.shape[1]:
+        count = uint64(min(channels, first + _SPLIT) - first)
+        target, values, places = x[n], g[n], index[n]
+        for start in range(first, length, channels):
+            for c in range(count):
+                target[uint64(start) + c] = 0
+        for start in range(first, places.size, channels):
+            for c in range(count):
+                at = places[uint64(start) + c]
+                if uint64(at) < pixels:  # a negative one is a huge one
+                    target[uint64(at) * wide + uint64(first) + c] += values[uint64(start) + c]
+                elif at > 0:
                     outside[job] = 1
-                elif at >= 0:
-                    x[n, at, c] += g[n, i, c]
 
 
 def _outside(index: Array) -> Array:
@@ -175,9 +180,14 @@ def scatter_plane(g: Array, index: Array, size: Pair) -> Array:
     values, places = channels_last(g), channels_last(index)
     n, p, q, c = values.shape
     h, w = size
-    x = zeros((n, h, w, c), g.dtype)
+    x = empty((n, h, w, c), g.dtype)
     outside = _outside(places)
-    _scatter(g.size * 4, values.reshape(n, p * q, c), places.reshape(n, p * q, c), x.reshape(n, h * w, c), outside)
+    if g.size and x.size:
+        lines = values.reshape(n, p * q * c), places.reshape(n, p * q * c), x.reshape(n, h * w * c)
+        _scatter(g.size * 4 + x.size, *lines, c, outside)
+    else:
+        x[...] = 0
+        outside[:] = bool((places >= 0).any())
     _check_inside("scatter_plane", outside, size)
     return channels_first(x)
 
