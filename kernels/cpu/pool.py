@@ -194,11 +194,11 @@ def scatter_plane(g: Array, index: Array, size: Pair) -> Array:
 
 @kernel
 def _avg_pool(
-    x: Array, y: Array, divisor: Array, lines: Array, kernel_size: Pair, stride: Pair, padding: Pair, channels: int
+    x: Array, y: Array, shares: Array, lines: Array, kernel_size: Pair, stride: Pair, padding: Pair, channels: int
 ) -> None:
     """x (N, H, W*C) -> y (N*P, Q*C); lines (N*P, W*C) is for the sums of rows."""
     height, width = x.shape[1], x.shape[2] // channels
-    rows, columns = divisor.shape
+    rows, columns = shares.shape
     for job in prange(y.shape[0]):
         n = job // rows
         p = job - n * rows
@@ -213,7 +213,7 @@ def _avg_pool(
         target = y[job]
         target[:] = 0
         for q in range(columns):
-            to, share = uint64(q * channels), divisor[p, q]
+            to, share = uint64(q * channels), shares[p, q]
             for s in range(kernel_size[1]):
                 w = q * stride[1] + s - padding[1]
                 if 0 <= w < width:
@@ -221,7 +221,7 @@ def _avg_pool(
                     for c in range(uint64(channels)):
                         target[to + c] += line[at + c]
             for c in range(uint64(channels)):
-                target[to + c] /= share
+                target[to + c] *= share
 
 
 def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:
@@ -231,7 +231,7 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, divisor
     y = empty((n, p, q, c), x.dtype)
     if y.size:
         lines = empty((n * p, w * c), x.dtype)
-        share = contiguous(divisor.astype(x.dtype))
+        share = contiguous((1 / divisor).astype(x.dtype))
         planes = pixels.reshape(n, h, w * c), y.reshape(n * p, q * c)
         _avg_pool(x.size * 2, *planes, share, lines, kernel_size, stride, padding, c)
     return channels_first(y)
@@ -239,10 +239,10 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, divisor
 
 @kernel
 def _avg_pool_backward(
-    g: Array, gx: Array, divisor: Array, lines: Array, kernel_size: Pair, stride: Pair, padding: Pair, channels: int
+    g: Array, gx: Array, shares: Array, lines: Array, kernel_size: Pair, stride: Pair, padding: Pair, channels: int
 ) -> None:
     """g (N, P, Q*C) -> gx (N*H, W*C); lines (N*H, Q*C) is for the sums of rows."""
-    rows, columns = divisor.shape
+    rows, columns = shares.shape
     height, width = gx.shape[0] // g.shape[0], gx.shape[1] // channels
     for job in prange(gx.shape[0]):
         n = job // height
@@ -255,9 +255,9 @@ def _avg_pool_backward(
             if p * stride[0] == h + padding[0] - r and 0 <= p < rows:
                 source = g[n, p]
                 for q in range(columns):
-                    at, share = uint64(q * channels), divisor[p, q]
+                    at, share = uint64(q * channels), shares[p, q]
                     for c in range(uint64(channels)):
-                        line[at + c] += source[at + c] / share
+                        line[at + c] += source[at + c] * share
         for q in range(columns):
             at = uint64(q * channels)
             for s in range(kernel_size[1]):
@@ -277,7 +277,7 @@ def avg_pool2d_backward(g: Array, size: Pair, kernel_size: Pair, stride: Pair, p
         gx[...] = 0
     elif gx.size:
         lines = empty((n * h, q * c), g.dtype)
-        share = contiguous(divisor.astype(g.dtype))
+        share = contiguous((1 / divisor).astype(g.dtype))
         planes = values.reshape(n, p, q * c), gx.reshape(n * h, w * c)
         _avg_pool_backward(gx.size * 2, *planes, share, lines, kernel_size, stride, padding, c)
     return channels_first(gx)
