@@ -60,6 +60,17 @@ def test_gradients_accumulate_over_backwards() -> None:
         assert values(x.grad) == [6.0 * n]
 
 
+@pytest.mark.parametrize("uses", [2, 3])
+def test_gradients_of_single_numbers_accumulate(uses: int) -> None:
+    """Where several gradients meet, NumPy's sum of arrays of no dimensions is no array."""
+    x = leaf(2.0).sum().detach().requires_grad_()
+    for times in (1, 2, 3):
+        sum((x * 1 for _ in range(uses - 1)), x * 1).backward()
+        assert x.grad is not None
+        assert isinstance(x.grad.array, np.ndarray)
+        assert x.grad.item() == uses * times
+
+
 def test_accumulation_keeps_the_gradient_in_its_memory() -> None:
     x = leaf(3.0)
     (x * x).backward()
@@ -443,6 +454,33 @@ def test_set_grad_enabled_as_call_and_as_block() -> None:
         with mode:
             assert not tinycnn.is_grad_enabled()
         assert tinycnn.is_grad_enabled()
+    mode = tinycnn.set_grad_enabled(False)
+    mode(lambda: None)  # as a decorator it acts in the function's calls only
+    assert tinycnn.is_grad_enabled()
+    with mode:
+        assert not tinycnn.is_grad_enabled()
+    assert tinycnn.is_grad_enabled()
+
+
+def test_a_result_is_an_array_and_one_of_its_own() -> None:
+    """NumPy gives bare numbers for results of no dimensions, and the engine tells tensors apart by their arrays."""
+
+    class Total(Op):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return np.float64(x.sum())
+
+    class Same(Op):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x
+
+    x = leaf(1.0, 2.0)
+    assert isinstance(Total.apply(x).array, np.ndarray)
+    same = Same.apply(x)
+    assert same.array is not x.array
+    assert same.requires_grad
+    assert same.tolist() == x.tolist()
 
 
 @pytest.mark.parametrize("kind", ["no_grad", "no_grad()", "set_grad_enabled(False)"])

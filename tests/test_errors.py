@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tinycnn as tc
@@ -22,6 +23,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "groups=2 does not divide the 5 output channels",
     ),
+    "one-array": (lambda: tc.add(tc.ones(1), np.ones(1)), TypeError, "expected tensors or numbers, got Tensor and"),
+    "arange-long": (lambda: tc.arange(2**62), ValueError, "are more than a tensor can hold"),
+    "fold-nothing": (lambda: F.fold(tc.ones(1, 4, 1), 0, 2, padding=1), ValueError, "output_size must be at least 1"),
+    "max-of-nothing": (lambda: tc.zeros(2, 0).max(), RuntimeError, "no elements to choose from"),
     "large-one-way": (lambda: F.conv2d(IMAGE, tc.zeros(4, 3, 1, 7)), ValueError, "is smaller than the kernel"),
     "unfold-dilation": (lambda: F.unfold(IMAGE, 2, dilation=0), ValueError, "dilation must be"),
     "bn-relu-one": (
@@ -217,6 +222,7 @@ def test_what_a_tensor_tells_of_itself() -> None:
         (lambda: tc.tensor([1.0, 1000.0]), "tensor([   1., 1000.])"),
         (lambda: tc.tensor([1.0, 1001.0]), "tensor([1.0000e+00, 1.0010e+03])"),
         (lambda: tc.tensor([1.5, 1000.5]), "tensor([   1.5000, 1000.5000])"),
+        (lambda: tc.tensor([1.5, 1499.0]), "tensor([   1.5000, 1499.0000])"),
         (lambda: tc.tensor([0.5, 999.5]), "tensor([5.0000e-01, 9.9950e+02])"),
         (lambda: tc.tensor([-1.5, 2.0]), "tensor([-1.5000,  2.0000])"),
         (lambda: tc.tensor([1e8, 1e6]), "tensor([100000000.,   1000000.])"),
@@ -239,15 +245,19 @@ def test_how_a_tensor_prints(make: Callable[[], Any], text: str) -> None:
     assert repr(make()) == text
 
 
-@pytest.mark.parametrize(("numbers", "breaks"), [(12, False), (13, False), (14, True), (15, True)])
-def test_a_note_that_no_longer_fits_stands_below(numbers: int, breaks: bool) -> None:
-    for x in (tc.ones(numbers), tc.ones(1, numbers - 1)):
-        text = repr(x.requires_grad_())
-        assert text == repr(x.detach())[:-1] + (",\n       " if breaks else ", ") + "requires_grad=True)"
-    two_rows = tc.ones(2, numbers - 1)
-    assert repr(two_rows.requires_grad_()) == (
-        repr(two_rows.detach())[:-1] + (",\n       " if breaks else ", ") + "requires_grad=True)"
-    )
+@pytest.mark.parametrize(("numbers", "breaks"), [(11, False), (12, False), (13, True), (14, True)])
+@pytest.mark.parametrize("rows", [(), (1,), (2,)])
+def test_a_note_that_no_longer_fits_stands_below(numbers: int, breaks: bool, rows: tuple[int, ...]) -> None:
+    x = tc.ones(*rows, numbers)
+    between = ",\n       " if breaks else ", "
+    assert repr(x.requires_grad_()) == repr(x.detach())[:-1] + between + "requires_grad=True)"
+
+
+def test_notes_are_placed_one_by_one() -> None:
+    x = tc.ones(30, requires_grad=True)  # two lines, with room behind the second
+    assert repr(x) == repr(x.detach())[:-1] + ", requires_grad=True)"
+    x = tc.ones(10, dtype=tc.float64, requires_grad=True)
+    assert repr(x).endswith("1.], dtype=tinycnn.float64,\n       requires_grad=True)")
 
 
 def test_one_style_for_all_numbers_that_are_shown() -> None:

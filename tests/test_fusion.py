@@ -122,6 +122,13 @@ def test_hooks_and_subclasses_see_their_own_values(monkeypatch: pytest.MonkeyPat
     assert float(patched(x).max().item()) == 0
 
 
+def test_evaluation_adds_the_shortcut() -> None:
+    x, shortcut = image(2, 3, 4, 4), image(2, 3, 4, 4)
+    mean, var = tinycnn.zeros(3, dtype=x.dtype), tinycnn.ones(3, dtype=x.dtype)
+    expected = F.relu(F.batch_norm(x, mean, var) + shortcut)
+    assert F.batch_norm_relu(x, mean, var, shortcut=shortcut).tolist() == expected.tolist()
+
+
 def test_evaluation_uses_the_running_statistics() -> None:
     net = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()).eval()
     x = image(2, 3, 4, 4, dtype="float32")

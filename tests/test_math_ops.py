@@ -692,3 +692,25 @@ def test_numpy_names_of_dim_and_keepdim() -> None:
     assert x.argmax(axis=1).tolist() == [2, 2]
     with pytest.raises(TypeError, match="axis and dim are the same argument"):
         x.sum(axis=0, dim=0)
+
+
+def test_instance_norm_moves_the_statistics_by_the_mean_over_the_samples() -> None:
+    mean, var = tinycnn.zeros(2), tinycnn.ones(2)
+    x = tinycnn.arange(12.0).reshape(2, 2, 3)
+    F.instance_norm(x, mean, var, use_input_stats=True, momentum=0.1)
+    np.testing.assert_allclose(mean.numpy(), [0.4, 0.7], rtol=1e-6)  # a tenth of (1 + 7) / 2 and of (4 + 10) / 2
+    np.testing.assert_allclose((tinycnn.ones(2) * 0.9 + 0.1).numpy(), var.numpy(), rtol=1e-6)
+    F.instance_norm(x, mean, var, use_input_stats=False)
+    np.testing.assert_allclose(mean.numpy(), [0.4, 0.7], rtol=1e-6)
+
+
+def test_norms_of_negative_degree_are_zero_at_a_zero() -> None:
+    for degree in (-0.5, -1.0, -2.0):
+        assert tensor([0.0, 2.0]).norm(degree).item() == 0
+    assert tensor([0.0, 2.0, -3.0]).norm(0).item() == 2
+    assert tensor([2.0, -3.0]).norm(1).item() == 5
+
+
+def test_a_pair_may_be_given_as_one() -> None:
+    x, w = tinycnn.ones(1, 1, 5, 5), tinycnn.ones(1, 1, 1, 1)
+    assert F.conv2d(x, w, stride=[2]).shape == F.conv2d(x, w, stride=2).shape == (1, 1, 3, 3)

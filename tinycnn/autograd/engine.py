@@ -164,7 +164,7 @@ class _Sum:
         elif self.owned:
             self.grad.array = g.backend.on_device(operator.iadd, self.grad.array, g.array)
         else:
-            total = g.backend.kernels.add(self.grad.array, g.array)  # of no dimensions: a bare number, not to be added to
+            total = g.backend.kernels.add(self.grad.array, g.array)  # NumPy may give a bare number
             self.grad, self.owned = wrap(g.backend.asarray(total), g.backend), True
 
 
