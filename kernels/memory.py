@@ -31,7 +31,7 @@ _SLACK = 64 << 20
 _PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 
 
-class _Lease(np.ndarray):  # type: ignore[type-arg]
+class _Lease(np.ndarray):
     """The bytes of one block, for as long as an array uses them."""
 
     block: mmap.mmap | None = None  # a view of a lease has none, but holds the lease

@@ -43,7 +43,10 @@ def test_version() -> None:
     assert (result.exit_code, result.stdout) == (0, f"tinycnn {tinycnn.__version__}\n")
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("evaluate",), ("info",), ("gradcheck",), ("models",), ("warmup",)])
+COMMANDS = [(), *((name,) for name in ("train", "evaluate", "info", "gradcheck", "models", "warmup"))]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_80_columns(command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0

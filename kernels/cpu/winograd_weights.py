@@ -262,7 +262,7 @@ def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair) -> Arra
         ),
         np.int64,
     )  # fmt: skip
-    addresses = _Gradient(*map(address, images), address(settings))
+    addresses = _Gradient(address(images[0]), address(images[1]), address(settings))
     if own:
         _part_of_tiles(parts, addresses)
         numbers = part_step // FLOAT_BYTES

@@ -21,10 +21,10 @@ def checkpoint(
 ) -> Any:
     """function(*args, **kwargs), of which backward keeps the arguments but nothing that was computed in between.
 
-    When backward comes here, the function is called once more and walked back at once. Its results and gradients are the
-    same to the bit; what it costs is about one more forward pass, what it saves is all that the function's operations
-    would have kept (Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost", 2016). Unlike PyTorch's,
-    the second call moves no running statistics of batch normalisation and counts no batch.
+    When backward comes here, the function is called once more and walked back at once. Its results and gradients are
+    the same to the bit; what it costs is about one more forward pass, what it saves is all that the function's
+    operations would have kept (Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost", 2016).
+    Unlike PyTorch's, the second call moves no running statistics of batch normalisation and counts no batch.
 
     Args:
         function: of tensors and anything else; it must compute the same when it is called again. Parameters that it

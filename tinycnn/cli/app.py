@@ -251,9 +251,7 @@ def info() -> None:
 
 @app.command()
 def warmup(
-    networks: Annotated[
-        list[str] | None, typer.Argument(metavar="NETWORK", help="Networks; else all.")
-    ] = None,
+    networks: Annotated[list[str] | None, typer.Argument(metavar="NETWORK", help="Networks; else all.")] = None,
     processes: Annotated[int | None, typer.Option(metavar="N", help="How many; else one a core.")] = None,
 ) -> None:
     """Compile the CPU's kernels beforehand, on all cores.

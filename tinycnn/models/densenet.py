@@ -61,8 +61,8 @@ class DenseBlock(nn.Module):
         in_channels: the input's channels.
         growth_rate: how many channels each of them adds.
         bottleneck, bias: as in `conv_block`.
-        memory_efficient: keep each layer's output only, and join and normalise anew in backward: what is kept then grows
-            with the number of layers and not with its square, for about one more forward pass (Pleiss et al.,
+        memory_efficient: keep each layer's output only, and join and normalise anew in backward: what is kept then
+            grows with the number of layers and not with its square, for about one more forward pass (Pleiss et al.,
             "Memory-Efficient Implementation of DenseNets", 2017).
 
     Raises:

@@ -273,7 +273,7 @@ def cross_entropy(
     ignored = _check_classes("cross_entropy", input, target, weight, ignore_index)
     plain = weight is None and not ignored and not label_smoothing and reduction != "none"
     if plain and input.array.ndim == 2 and input.array.size:
-        return CrossEntropy.apply(input, target.array, reduction == "mean")  # type: ignore[no-any-return]
+        return CrossEntropy.apply(input, target.array, reduction == "mean")
     logp = log_softmax(_classes_last("cross_entropy", input), 1)
     loss, weights = _picked(logp, target.reshape(-1), weight, ignore_index, ignored)
     if not label_smoothing:

@@ -439,7 +439,8 @@ def max_unpool2d(
             raise ValueError(
                 f"max_unpool2d: output_size must be within a stride {steps} of {usual}, got {tuple(output_size)}"
             )
-    if index.array.size and not (0 <= int(x.backend.min(index.array)) and int(x.backend.max(index.array)) < size[0] * size[1]):
+    lowest, highest = (int(f(index.array)) if index.array.size else 0 for f in (x.backend.min, x.backend.max))
+    if lowest < 0 or highest >= size[0] * size[1] > 0:
         raise IndexError(f"max_unpool2d: an index lies outside the output of {size[0]} x {size[1]} pixels")
     y = ScatterPlane.apply(x, index, size)
     return y.squeeze(0) if single else y

@@ -211,11 +211,12 @@ class Optimizer:
         """A captured step keeps the options that it was captured with, and cannot count."""
         if "step" in self.state.get(param, {}):
             raise RuntimeError(
-                f"{self.name}: it counts its steps on the host, which a captured step cannot; capture forward and backward, "
-                "and call step() behind it, or use SGD"
+                f"{self.name}: it counts its steps on the host, which a captured step cannot; capture forward and "
+                "backward, and call step() behind it, or use SGD"
             )
         if param is group["params"][0]:
-            param.backend.constant(lambda: [value for key, value in group.items() if key not in ("params", "param_names")])
+            no_options = "params", "param_names"
+            param.backend.constant(lambda: [value for key, value in group.items() if key not in no_options])
 
     def state_dict(self) -> dict[str, Any]:
         """The options and the state, with parameters replaced by their numbers, counted over all groups; the tensors in
