@@ -161,26 +161,28 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=pool.forked)
 
 
-def empty(shape: int | tuple[int, ...], dtype: Any = np.float64) -> Array:
+def empty(shape: Any, dtype: Any = np.float64) -> Array:
     """A C-contiguous array that holds anything, as np.empty."""
     kind = np.dtype(dtype)
     nbytes = kind.itemsize
-    for size in (shape,) if isinstance(shape, int) else shape:
+    for size in shape if isinstance(shape, (tuple, list)) else (shape,):
         nbytes *= size if size > 0 else 0
     if nbytes < LEAST or kind.hasobject:
         return np.empty(shape, kind)
     return np.ndarray(shape, kind, pool.lease(nbytes))
 
 
-def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> Array:
+def zeros(shape: Any, dtype: Any = np.float64) -> Array:
     """A C-contiguous array of zeros."""
     array = empty(shape, dtype)
     array.fill(0)
     return array
 
 
-def empty_like(x: Array) -> Array:
-    """An array of x's shape and dtype, whose axes lie in memory in the order of x's."""
+def empty_like(x: Array, dtype: Any = None) -> Array:
+    """An array of x's shape and, unless another is given, dtype, whose axes lie in memory in the order of x's."""
+    if dtype is not None and x.dtype != dtype:
+        return np.empty_like(x, dtype, subok=False)
     if x.nbytes < LEAST or x.dtype.hasobject:
         return np.empty_like(x, subok=False)
     if x.flags.c_contiguous:
