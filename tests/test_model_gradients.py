@@ -159,7 +159,8 @@ def test_gradients(name: str, mode: str) -> None:
 def test_second_derivatives(name: str) -> None:
     """Hessian times vector, for all parameters and the images at once."""
     f = Knobs(*NARROW[name], training=True)
-    report = check_second_gradients(lambda t: f(t)[:, :1], f.mixtures(2), eps=EPS, rtol=RTOL)
+    eps = 16 * EPS if name.startswith("lenet") else EPS  # without kinks; differences of gradients round more
+    report = check_second_gradients(lambda t: f(t)[:, :1], f.mixtures(2), eps=eps, rtol=RTOL)
     assert report.passed, report
 
 

@@ -7,6 +7,7 @@ at once, with no array made on the way.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -58,8 +59,9 @@ def in_place(name: str, function: str | None = None, kinds: str = "iufc") -> Cal
             old = self.snapshot()
             return self.assign_(getattr(old, name)(*(old if a is self else a for a in args), **kwargs))
         if function and not kwargs and self.array.dtype.kind in kinds and all(_fits(self, a) for a in args):
-            arrays = (a.array if isinstance(a, Tensor) else scalar_of(a) for a in args)
-            getattr(self.backend, function)(self.array, *arrays, out=self.array)
+            arrays = [a.array if isinstance(a, Tensor) else scalar_of(a) for a in args]
+            write = functools.partial(getattr(self.backend, function), out=self.array)
+            self.backend.quietly(write, self.array, *arrays)
             self._version[0] += 1
             return self
         with no_grad():
