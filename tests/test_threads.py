@@ -122,13 +122,13 @@ def test_forked_processes_compute_too(alone: str, layer: str) -> None:
         "    while not stop.is_set(): compute(1)\n"
         "thread = threading.Thread(target=busy)\n"
         "thread.start()\n"
-        "first = [forked(lambda: compute(0)) for _ in range(3)]\n"
+        "first = [forked(lambda: compute(0)) for _ in range(12)]\n"
         "stop.set(); thread.join()\n"
         "print(*first, forked(lambda: forked(lambda: compute(0))), compute(0))\n"
     )
     order = " ".join([layer, *sorted({"workqueue", "omp", "tbb"} - {layer})])
     found = run(script, NUMBA_NUM_THREADS="4", NUMBA_THREADING_LAYER_PRIORITY=order, OPENBLAS_NUM_THREADS="1")
-    assert found.split() == [alone] * 5
+    assert found.split() == [alone] * 14
 
 
 def test_a_loader_whose_threads_run_kernels(alone: str) -> None:

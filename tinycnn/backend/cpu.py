@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,12 @@ from .base import Array, Backend, RandomSource, Shape
 class CpuRandom(RandomSource):
     def __init__(self, seed: int | None) -> None:
         self._rng = np.random.Generator(np.random.PCG64(seed))
+        _sources.add(self)
+
+    @property
+    def lock(self) -> Any:
+        """NumPy's, which whoever draws holds."""
+        return self._rng.bit_generator.lock
 
     def seed(self, seed: int) -> None:
         self._rng = np.random.Generator(np.random.PCG64(seed))
@@ -37,6 +45,28 @@ class CpuRandom(RandomSource):
 
     def set_state(self, state: dict[str, Any]) -> None:
         self._rng.bit_generator.state = state
+
+
+# A process forked while another thread draws would find NumPy's lock taken, by a thread that it does not have. So a
+# fork waits until nobody draws.
+_sources: weakref.WeakSet[CpuRandom] = weakref.WeakSet()
+_held: list[Any] = []
+
+
+def _hold_sources() -> None:
+    for source in list(_sources):
+        lock = source.lock
+        lock.acquire()
+        _held.append(lock)
+
+
+def _release_sources() -> None:
+    while _held:
+        _held.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_sources, after_in_parent=_release_sources, after_in_child=_release_sources)
 
 
 # NumPy's functions of numbers one by one, whose results have the type and the shape of their arguments.
