@@ -40,7 +40,7 @@ _MAKERS += " randperm zeros zeros_like new_empty new_full new_ones new_tensor ne
 # What is not supported: which functions of PyTorch take it, and what to do instead. None and False are no request.
 UNSUPPORTED: dict[str, tuple[frozenset[str], str]] = {
     "layout": (frozenset((_MAKERS + " normal").split()), "tensors are always dense"),
-    "pin_memory": (frozenset((_MAKERS + " normal tensor").split()), "the host's memory is never pinned"),
+    "pin_memory": (frozenset((_MAKERS + " normal tensor").split()), "call .pin_memory() on the result"),
     "sparse_grad": (frozenset(["gather"]), "gradients are always dense"),
     "out_dtype": (frozenset(["bmm", "mm"]), "cast the operands or the result with .to(dtype)"),
     "dtype": (frozenset(["view"]), "memory cannot be read as another dtype; convert the values with .to(dtype)"),
