@@ -58,18 +58,23 @@ def alone() -> str:
     return run("tinycnn.set_num_threads(1)\nprint(compute(0))", OPENBLAS_NUM_THREADS="1")
 
 
+def run_on(layer: str, script: str) -> str:
+    """What the script prints, with Numba's threads those of this layer."""
+    order = " ".join([layer, *sorted({"workqueue", "omp", "tbb"} - {layer})])
+    return run(script, NUMBA_NUM_THREADS="4", NUMBA_THREADING_LAYER_PRIORITY=order, OPENBLAS_NUM_THREADS="1")
+
+
 # Two threads, also where there is one core: Numba is told of four, and the number is set beneath the public function.
 _FOUR = "from tinycnn.kernels import cpu\ncpu.set_num_threads(2)\n"
 
 
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_threads_change_no_bit(alone: str, layer: str) -> None:
-    order = " ".join([layer, *sorted({"workqueue", "omp", "tbb"} - {layer})])
     script = (
         _FOUR
         + "print(compute(0))\ncpu.set_num_threads(3)\nprint(compute(0))\ncpu.set_num_threads(4)\nprint(compute(0))"
     )
-    found = run(script, NUMBA_NUM_THREADS="4", NUMBA_THREADING_LAYER_PRIORITY=order, OPENBLAS_NUM_THREADS="1")
+    found = run_on(layer, script)
     assert found.split() == [alone] * 3
 
 
@@ -126,8 +131,7 @@ def test_forked_processes_compute_too(alone: str, layer: str) -> None:
         "stop.set(); thread.join()\n"
         "print(*first, forked(lambda: forked(lambda: compute(0))), compute(0))\n"
     )
-    order = " ".join([layer, *sorted({"workqueue", "omp", "tbb"} - {layer})])
-    found = run(script, NUMBA_NUM_THREADS="4", NUMBA_THREADING_LAYER_PRIORITY=order, OPENBLAS_NUM_THREADS="1")
+    found = run_on(layer, script)
     assert found.split() == [alone] * 14
 
 

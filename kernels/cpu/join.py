@@ -6,6 +6,7 @@ import numpy as np
 
 from ..memory import LEAST, empty, empty_like
 from ._jit import Array, kernel, prange
+from .layout import jobs_for
 from .rows import copy_rows, row_step
 
 
@@ -55,7 +56,7 @@ def _line(pixels: Array) -> Array:
 def add(a: Array, b: Array) -> Array:
     if a.nbytes < LEAST or a.shape != b.shape or a.dtype != b.dtype:
         return a + b
-    jobs = a.size // 16384 + 1
+    jobs = jobs_for(a.size)
     if a.flags.c_contiguous and b.flags.c_contiguous and a.flags.writeable and b.flags.writeable:
         out = empty_like(a)
         _add_lines(a.size, a.reshape(-1), b.reshape(-1), out.reshape(-1), jobs)

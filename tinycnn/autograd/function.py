@@ -319,11 +319,16 @@ def edge_of(tensor: Tensor) -> Edge:
     return tensor if node is None else (node, tensor.output_nr)
 
 
+def _arrays_of(args: tuple[Any, ...]) -> tuple[Backend, list[Any]]:
+    """The backend of the tensors among args, and args with arrays in their place."""
+    backend = next(x.backend for x in args if isinstance(x, _tensor_type))
+    return backend, [x.array if isinstance(x, _tensor_type) else x for x in args]
+
+
 def run_kernel(name: str, *args: Any) -> Any:
     """Run a kernel on tensors without recording it: what a backward calls when nobody will differentiate it."""
-    backend = next(x.backend for x in args if isinstance(x, _tensor_type))
-    kernel = getattr(backend.kernels, name)
-    result = backend.quietly(kernel, *[x.array if isinstance(x, _tensor_type) else x for x in args])
+    backend, arrays = _arrays_of(args)
+    result = backend.quietly(getattr(backend.kernels, name), *arrays)
     if isinstance(result, tuple):
         return tuple(r if r is None else _wrap_result(r, backend) for r in result)
     return _wrap_result(result, backend)
@@ -332,8 +337,7 @@ def run_kernel(name: str, *args: Any) -> Any:
 def run_arrays(function: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
     """function(backend, *args) with arrays in place of tensors and tensors in place of the arrays in the tuple that it
     returns, without recording it: as `run_kernel`, for a backward that takes more than one kernel."""
-    backend = next(x.backend for x in args if isinstance(x, _tensor_type))
-    arrays = [x.array if isinstance(x, _tensor_type) else x for x in args]
+    backend, arrays = _arrays_of(args)
     found = backend.quietly(function, backend, *arrays)
     return tuple([None if x is None else _wrap_result(x, backend) for x in found])
 
