@@ -30,13 +30,6 @@ class _CudaKernels(Kernels):
         super().__init__(xp, "tinycnn.kernels.cuda", "fde")
         self._on_device = on_device
 
-    def fast_kernels(self) -> dict[str, Callable[..., Any]]:
-        if self._fast is None:
-            from tinycnn.kernels.cuda import FUSED
-
-            super().fast_kernels().setdefault("matmul", FUSED["matmul"])
-        return super().fast_kernels()
-
     def _bind(self, mode: str, name: str) -> Callable[..., Any]:
         kernel = super()._bind(mode, name)
         return kernel if self._on_device is None else functools.partial(self._on_device, kernel)
