@@ -38,15 +38,14 @@ each_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
 def _nothing_is_zero_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fresh memory and the memory to work in are full of NaN: whoever reads what nobody wrote is found out."""
 
-    def pieces(*sizes: int) -> list[Array]:
-        lines = layout.pieces(*sizes)
-        for line in lines:
-            line.fill(np.nan)
-        return lines
+    def scratch_floats(count: int) -> tuple[Array, int]:
+        memory, address = layout.scratch_floats(count)
+        memory.fill(np.nan)
+        return memory, address
 
     poison_fresh_memory(monkeypatch)
     for module in (direct, direct_weights, winograd, winograd_weights):
-        monkeypatch.setattr(module, "pieces", pieces)
+        monkeypatch.setattr(module, "scratch_floats", scratch_floats)
 
 
 def arrays(x_shape: Any, w_shape: Any, stride: Any, pads: Any, seed: int = 0) -> tuple[Array, ...]:

@@ -19,7 +19,7 @@ pytest.importorskip("numba", reason="the fast CPU kernels need Numba")
 from llvmlite import binding
 
 from tinycnn.kernels import cpu
-from tinycnn.kernels.cpu import _jobs, _simd
+from tinycnn.kernels.cpu import _jobs, _plan, _simd
 
 WIDTHS = [chip.name for chip in _simd.available()]
 ROOT = pathlib.Path(__file__).parent
@@ -122,6 +122,7 @@ _PIECE = tuple[_simd.Chip, int, Any, tuple[Any, ...]]
 def neon_pieces(monkeypatch: pytest.MonkeyPatch) -> list[_PIECE]:
     """What the convolutions would compile on a chip with NEON; nothing of it is run."""
     found: dict[_PIECE, None] = {}
+    _plan.forget_plans()
     monkeypatch.setattr(_simd, "_address", lambda *piece: found.setdefault(piece) or 1)
     monkeypatch.setattr(_jobs.Jobs, "__call__", lambda *_: None)
     chip = _simd.CHIPS["neon"]
@@ -138,6 +139,7 @@ def neon_pieces(monkeypatch: pytest.MonkeyPatch) -> list[_PIECE]:
                 cpu.KERNELS["conv2d_input_grad"](y, w, x.shape, *geometry)
                 cpu.KERNELS["conv2d_weight_grad"](y, x, w.shape, *geometry)
             cpu.set_precision("fast")
+    _plan.forget_plans()  # their functions are none
     return list(found)
 
 

@@ -14,20 +14,20 @@ are written as functions of one job, and of a list of integers that is the same 
         c = fields(at, Copy)
         copy(c.target + job * c.size, c.source + job * c.size, c.size)
 
-    copy_rows(10, Copy(address(x), address(y), 64))
+    copy_rows(10, Plan(Copy(Place(1), Place(2), 64)).at(address(x), address(y)))
 
-Such a function is compiled once; the loop over jobs, with threads and without, is the same for all of them
-(`run_jobs`). `thread` counts from 0 below the number of threads: a job may use that part of some memory as its own.
+The list may hold several records, one after another; how it is made is told in `_plan.py`. Such a function is compiled
+once; the loop over jobs, with threads and without, is the same for all of them (`run_jobs`). `thread` counts from 0
+below the number of threads: a job may use that part of some memory as its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba.core.event
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.ccallback import CFunc
@@ -55,7 +55,7 @@ class _Function(CFunc):
 
 
 class Jobs:
-    """A function of one job, compiled when it is first needed: `f(count, fields)` runs jobs 0 ... count - 1."""
+    """A function of one job, compiled when it is first needed: `f(count, numbers)` runs jobs 0 ... count - 1."""
 
     def __init__(self, function: FunctionType) -> None:
         self.__doc__ = function.__doc__
@@ -63,13 +63,13 @@ class Jobs:
         self._function = function
         functions.add(function)
 
-    def __call__(self, count: int, fields: NamedTuple) -> None:
+    def __call__(self, count: int, numbers: Array) -> None:
         if self.compiled is None:
             function = _Function(self._function, _SIGNATURE, locals={}, options=OPTIONS)
             function._cache = FunctionCache(self._function)
             function.compile()
             self.compiled = function
-        run_jobs(self.compiled.address, np.array(fields, np.int64), count)
+        run_jobs(self.compiled.address, numbers, count)
 
 
 def jobs(function: Callable[[int, int, int], None]) -> Jobs:

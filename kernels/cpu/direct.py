@@ -26,11 +26,12 @@ import numpy as np
 
 from ._jit import Array, get_num_threads
 from ._jobs import address, clear, copy, fields, jobs, number
+from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
 from ._transforms import transpose
-from .layout import Pair, pieces
-from .winograd import share
+from .layout import Pair, scratch_floats
+from .winograd import Shape, share
 
 _LINES_BYTES = 1 << 18  # of padded lines that a job walks over
 _JOBS = 16  # enough of them for any number of threads: then a job does all panels
@@ -133,7 +134,8 @@ class _Pack(NamedTuple):
     chunk: int  # squares (backwards: output channels) of a job
     u: int
     panel: int  # bytes of a panel
-    places: int  # backwards: for each tap, the address of its first row in the first panel, and the bytes of a panel
+    places: int  # backwards: how many bytes behind this record stand, for each tap, the address of its first row in the
+    # first panel, and the bytes of a panel
     transpose: int
     work: int
     work_step: int
@@ -178,7 +180,7 @@ def _pack_backwards(job: int, thread: int, at: int) -> None:
             else:
                 copy(work, source, vector)
             for i in range(min(f.lanes, f.taps - tap)):
-                place = f.places + (tap + i) * 16
+                place = at + f.places + (tap + i) * 16
                 if number(place) == 0:  # the image is smaller than the stride, and has no pixel of that parity
                     continue
                 to = number(place) + (block >> 1) * number(place + 8) + (block & 1) * vector + k * 2 * vector
@@ -203,22 +205,28 @@ def _padded_weights(w: Array, k: int, c: int, slack: int) -> Array:
     return line
 
 
+_X, _WEIGHTS, _Y, _WORK = 1, 2, 3, 4  # the arrays of a plan
+
+
 def _walk(
     chip: Chip,
-    x: Array,
-    u: Array,
-    bias: Array,
-    y: int,
+    u: Place,
+    bias: Place,
+    y: Place,
     steps: tuple[int, int, int],
+    shape: Shape,
     channels: int,
     kernel_size: Pair,
     stride: Pair,
     origin: Pair,
     size: Pair,
-    work: Array,
-) -> None:
-    """Walk over x (N, H, W, C) with packed weights; results to the address y, in steps of images, rows and pixels."""
-    n, height, width, c = x.shape
+    work: Place,
+    work_step: int,
+    threads: int,
+) -> tuple[_Walk, int]:
+    """The walk over an image of a shape (N, H, W, C) with packed weights; results to y, in steps of images, rows and
+    pixels. And into how many jobs it is cut."""
+    n, height, width, c = shape
     lanes, pixel = chip.lanes, c * FLOAT_BYTES
     panels = -(-channels // (2 * lanes))
     rest = channels - (panels - 1) * 2 * lanes
@@ -226,21 +234,20 @@ def _walk(
     needed = (size[0] - 1) * stride[0] + kernel_size[0], (size[1] - 1) * stride[1] + kernel_size[1]
     padded = origin != (0, 0) or needed[0] > height or needed[1] > width
     line = (needed[1] if padded else width) * pixel
-    chunk, images = _job(chip, size, stride[0], kernel_size[0], line)
+    chunk, images = _job(chip, n, size, stride[0], kernel_size[0], line, threads)
     per_image, groups = -(-size[0] // chunk), -(-n // images)
     length = kernel_size[0] * kernel_size[1] * c
-    threads = get_num_threads()
     part = share(panels, max(1, groups * per_image * panels // _JOBS))
     parts = -(-panels // part)
     walk = _Walk(
-        address(x), height, width, pixel, *origin, *stride, kernel_size[0], kernel_size[1] * c, *size, n, images,
-        per_image, chunk, parts, part, line, padded, address(u), length * 2 * lanes * FLOAT_BYTES, panels, lanes,
-        address(bias), y, *steps, group, at_once,
+        Place(_X), height, width, pixel, *origin, *stride, kernel_size[0], kernel_size[1] * c, *size, n, images,
+        per_image, chunk, parts, part, line, padded, u, length * 2 * lanes * FLOAT_BYTES, panels, lanes, bias, y,
+        *steps, group, at_once,
         tile(chip, group * at_once, 2, "rows", False, at_once),
         tile(chip, group * at_once, -(-rest // lanes), "rows", rest % lanes != 0, at_once),
-        (rest - 1) % lanes + 1, address(work), work.size // threads * FLOAT_BYTES,
+        (rest - 1) % lanes + 1, work, work_step,
     )  # fmt: skip
-    _some_rows(groups * per_image * parts, walk)
+    return walk, groups * per_image * parts
 
 
 def rows_at_once(chip: Chip, size: Pair) -> int:
@@ -248,21 +255,24 @@ def rows_at_once(chip: Chip, size: Pair) -> int:
     return share(size[0], max(1, chip.rows // size[1]))
 
 
-def _job(chip: Chip, size: Pair, stride: int, kernel: int, line: int) -> Pair:
+def _job(chip: Chip, n: int, size: Pair, stride: int, kernel: int, line: int, threads: int) -> Pair:
     """How many rows of the output a job does, and of how many images: as many as keep its lines in the cache.
 
-    Where rows are short a job does whole images, as many as leave room for a panel of weights.
+    Where rows are short a job does whole images, as many as leave room for a panel of weights, and leave every thread
+    as many jobs.
     """
     if rows_at_once(chip, size) > 1:
-        return size[0], max(1, 2 * _LINES_BYTES // (((size[0] - 1) * stride + kernel) * line))
+        most = max(1, 2 * _LINES_BYTES // (((size[0] - 1) * stride + kernel) * line))
+        jobs = -(-n // min(most, n))
+        return size[0], -(-n // (-(-jobs // threads) * threads))
     return share(size[0], max(1, (_LINES_BYTES // line - kernel) // stride + 1)), 1
 
 
-def _lines_floats(chip: Chip, size: Pair, kernel_size: Pair, stride: Pair, c: int) -> int:
+def _lines_bytes(chip: Chip, n: int, size: Pair, kernel_size: Pair, stride: Pair, c: int, threads: int) -> int:
     """The padded lines of a job."""
-    line = ((size[1] - 1) * stride[1] + kernel_size[1]) * c
-    chunk, images = _job(chip, size, stride[0], kernel_size[0], line * FLOAT_BYTES)
-    return -(-images * ((chunk - 1) * stride[0] + kernel_size[0]) * line // 16) * 16
+    line = ((size[1] - 1) * stride[1] + kernel_size[1]) * c * FLOAT_BYTES
+    chunk, images = _job(chip, n, size, stride[0], kernel_size[0], line, threads)
+    return -(-images * ((chunk - 1) * stride[0] + kernel_size[0]) * line // 64) * 64
 
 
 def _pixels_together(chip: Chip, channels: int, kernel: int, stride: int, columns: int) -> int:
@@ -280,6 +290,50 @@ def _together(w: Array, bias: Array | None, pixels: int, stride: int) -> tuple[A
     return wide.reshape(pixels * k, c, r, -1), None if bias is None else np.tile(bias, pixels)
 
 
+class _Planned(NamedTuple):
+    """Packs the weights, then walks, perhaps several times."""
+
+    plan: Plan
+    floats: int  # of memory to work in
+    add: int  # of them the first, added to each channel
+    channels: Pair  # of the weights, with zeros up to here,
+    slack: int  # and some more behind
+    pack_jobs: int
+    walk_jobs: tuple[int, ...]
+    everything: bool  # whether all of the result is written
+
+
+_PACK = records_bytes(_Pack)
+_WALK = records_bytes(_Walk)
+
+
+@planned
+def _plan_correlate(
+    chip: Chip, w_shape: Shape, x_shape: Shape, y_shape: Shape, stride: Pair, origin: Pair, threads: int
+) -> _Planned:
+    k, c, r, s = w_shape
+    n, p, q, _ = y_shape
+    lanes, taps = chip.lanes, r * s
+    blocks, panels = -(-k // lanes), -(-k // (2 * lanes))
+    work_step = max(_lines_bytes(chip, n, (p, q), (r, s), stride, c, threads), lanes * lanes * FLOAT_BYTES)
+    add, panel = panels * 2 * lanes, taps * c * 2 * lanes * FLOAT_BYTES
+    memory = Layout(_WORK, add * FLOAT_BYTES, panels * panel, threads * work_step)
+    added, u, work = memory.places
+    squares = -(-taps * c // lanes)
+    per_block = -(-squares // 64)
+    pack = _Pack(
+        Place(_WEIGHTS), k, c, taps, lanes, per_block, 64, u, panel, 0, transpose(chip), work, work_step
+    )  # fmt: skip
+    steps = p * q * k * FLOAT_BYTES, q * k * FLOAT_BYTES, k * FLOAT_BYTES
+    walk, walk_jobs = _walk(
+        chip, u, added, Place(_Y), steps, x_shape, k, (r, s), stride, origin, (p, q), work, work_step, threads
+    )
+    slack = lanes if taps * c < lanes else 0
+    return _Planned(
+        Plan(pack, walk), memory.floats, add, (blocks * lanes, c), slack, blocks * per_block, (walk_jobs,), True
+    )
+
+
 def correlate(chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, stride: Pair, origin: Pair) -> None:
     """x (N, H, W, C), w (K, C, R, S) -> y (N, P, Q, K)."""
     pixels = _pixels_together(chip, w.shape[0], w.shape[3], stride[1], y.shape[2])
@@ -287,25 +341,15 @@ def correlate(chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, stri
         w, bias = _together(w, bias, pixels, stride[1])
         y = y.reshape(*y.shape[:2], -1, w.shape[0])
         stride = stride[0], pixels * stride[1]
-    k, c, r, s = w.shape
-    _, p, q, _ = y.shape
-    lanes, threads, taps = chip.lanes, get_num_threads(), r * s
-    blocks, panels = -(-k // lanes), -(-k // (2 * lanes))
-    work_floats = max(_lines_floats(chip, (p, q), (r, s), stride, c), lanes * lanes)
-    add, u, work = pieces(panels * 2 * lanes, panels * taps * c * 2 * lanes, threads * work_floats)
-    add[:] = 0
+    planned = _plan_correlate(chip, w.shape, x.shape, y.shape, stride, origin, get_num_threads())
+    memory, work = scratch_floats(planned.floats)
+    memory[: planned.add] = 0
     if bias is not None:
-        add[:k] = bias
-    w = _padded_weights(w, blocks * lanes, c, lanes if taps * c < lanes else 0)
-    squares = -(-taps * c // lanes)
-    per_block = -(-squares // 64)
-    pack = _Pack(
-        address(w), k, c, taps, lanes, per_block, 64, address(u), taps * c * 2 * lanes * FLOAT_BYTES, 0,
-        transpose(chip), address(work), work_floats * FLOAT_BYTES,
-    )  # fmt: skip
-    _pack(blocks * per_block, pack)
-    steps = p * q * k * FLOAT_BYTES, q * k * FLOAT_BYTES, k * FLOAT_BYTES
-    _walk(chip, x, u, add, address(y), steps, k, (r, s), stride, origin, (p, q), work)
+        memory[: bias.size] = bias
+    w = _padded_weights(w, *planned.channels, planned.slack)
+    numbers = planned.plan.at(address(x), address(w), address(y), work)
+    _pack(planned.pack_jobs, numbers)
+    _some_rows(planned.walk_jobs[0], numbers[_PACK // 8 :])
 
 
 class _Parity(NamedTuple):
@@ -328,45 +372,71 @@ def _parities(size: int, kernel: int, stride: int, origin: int) -> list[_Parity]
     return found
 
 
-def input_grad(chip: Chip, g: Array, w: Array, x: Array, stride: Pair, origin: Pair) -> None:
-    """g (N, P, Q, K), w (K, C, R, S) -> x (N, H, W, C)."""
-    k, c, r, s = w.shape
-    _, height, width, _ = x.shape
-    lanes, threads = chip.lanes, get_num_threads()
-    if stride == (1, 1) and 2 * c <= lanes:
-        turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
-        correlate(chip, g, turned, None, x, (1, 1), (r - 1 - origin[0], s - 1 - origin[1]))
-        return
+@planned
+def _plan_input_grad(
+    chip: Chip, w_shape: Shape, g_shape: Shape, x_shape: Shape, stride: Pair, origin: Pair, threads: int
+) -> _Planned | None:
+    """None if the kernel is smaller than the padding, and nothing is reached."""
+    k, c, r, s = w_shape
+    n, height, width, _ = x_shape
+    lanes = chip.lanes
     blocks, panels = -(-c // lanes), -(-c // (2 * lanes))
     parities = [
         (a, b) for a in _parities(height, r, stride[0], origin[0]) for b in _parities(width, s, stride[1], origin[1])
     ]
     reached = [(a, b) for a, b in parities if a.taps and b.taps]
-    if len(reached) < len(parities):
-        x[...] = 0
-    if not reached:  # the kernel is smaller than the padding
-        return
-    lines = [_lines_floats(chip, (a.size, b.size), (len(a.taps), len(b.taps)), (1, 1), k) for a, b in reached]
-    panel_floats = [len(a.taps) * len(b.taps) * k * 2 * lanes for a, b in reached]
-    work_floats = max(*lines, lanes * (lanes + r * s + 1))
-    zeros, work, *packed = pieces(panels * 2 * lanes, threads * work_floats, *(panels * size for size in panel_floats))
-    zeros[:] = 0
-    places = np.zeros((r, s, 2), np.int64)
+    if not reached:
+        return None
+    kernels, sizes = [(len(a.taps), len(b.taps)) for a, b in reached], [(a.size, b.size) for a, b in reached]
+    work_step = max(
+        *(_lines_bytes(chip, n, size, taps, (1, 1), k, threads) for size, taps in zip(sizes, kernels, strict=True)),
+        lanes * (lanes + r * s + 1) * FLOAT_BYTES,
+    )
     row = k * 2 * lanes * FLOAT_BYTES
-    for (a, b), u, floats in zip(reached, packed, panel_floats, strict=True):
+    panel_bytes = [taps[0] * taps[1] * row for taps in kernels]
+    add = panels * 2 * lanes
+    memory = Layout(_WORK, add * FLOAT_BYTES, threads * work_step, *(panels * size for size in panel_bytes))
+    added, work, *packed = memory.places
+    places = [0] * (2 * r * s)
+    for (a, b), u, panel in zip(reached, packed, panel_bytes, strict=True):
         for i, down in enumerate(reversed(a.taps)):
             for j, across in enumerate(reversed(b.taps)):
-                places[down, across] = address(u) + (i * len(b.taps) + j) * row, floats * FLOAT_BYTES
-    w = _padded_weights(w, k, blocks * lanes, 0)
+                at = 2 * (down * s + across)
+                places[at : at + 2] = Place(_WORK, u + (i * len(b.taps) + j) * row), panel
     per_block = -(-k // 64)
     pack = _Pack(
-        address(w), k, blocks * lanes, r * s, lanes, per_block, 64, 0, 0, address(places), transpose(chip),
-        address(work), work_floats * FLOAT_BYTES,
+        Place(_WEIGHTS), k, blocks * lanes, r * s, lanes, per_block, 64, 0, 0, _PACK + len(reached) * _WALK,
+        transpose(chip), work, work_step,
     )  # fmt: skip
-    _pack_backwards(blocks * per_block, pack)
     pixel = c * FLOAT_BYTES
     steps = height * width * pixel, stride[0] * width * pixel, stride[1] * pixel
-    for (a, b), u in zip(reached, packed, strict=True):
-        to = address(x) + (a.first * width + b.first) * pixel
-        kernel_size, size = (len(a.taps), len(b.taps)), (a.size, b.size)
-        _walk(chip, g, u, zeros, to, steps, c, kernel_size, (1, 1), (a.origin, b.origin), size, work)
+    walks = []
+    for (a, b), u, taps, size in zip(reached, packed, kernels, sizes, strict=True):
+        to, ahead = Place(_Y, (a.first * width + b.first) * pixel), (a.origin, b.origin)
+        walks.append(_walk(chip, u, added, to, steps, g_shape, c, taps, (1, 1), ahead, size, work, work_step, threads))
+    plan = Plan(pack, *(walk for walk, _ in walks), places)
+    return _Planned(
+        plan, memory.floats, add, (k, blocks * lanes), 0, blocks * per_block, tuple(count for _, count in walks),
+        len(reached) == len(parities),
+    )  # fmt: skip
+
+
+def input_grad(chip: Chip, g: Array, w: Array, x: Array, stride: Pair, origin: Pair) -> None:
+    """g (N, P, Q, K), w (K, C, R, S) -> x (N, H, W, C)."""
+    k, c, r, s = w.shape
+    if stride == (1, 1) and 2 * c <= chip.lanes:
+        turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+        correlate(chip, g, turned, None, x, (1, 1), (r - 1 - origin[0], s - 1 - origin[1]))
+        return
+    planned = _plan_input_grad(chip, w.shape, g.shape, x.shape, stride, origin, get_num_threads())
+    if planned is None or not planned.everything:
+        x[...] = 0
+    if planned is None:
+        return
+    memory, work = scratch_floats(planned.floats)
+    memory[: planned.add] = 0
+    w = _padded_weights(w, *planned.channels, planned.slack)
+    numbers = planned.plan.at(address(g), address(w), address(x), work)
+    _pack_backwards(planned.pack_jobs, numbers)
+    for i, count in enumerate(planned.walk_jobs):
+        _some_rows(count, numbers[(_PACK + i * _WALK) // 8 :])

@@ -16,11 +16,12 @@ from typing import NamedTuple
 from ..memory import empty
 from ._jit import Array, get_num_threads
 from ._jobs import address, clear, copy, fields, helper, jobs, move
+from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
 from ._transforms import transpose
-from .layout import Pair, jobs_for, pieces
-from .winograd import share
+from .layout import Pair, jobs_for, scratch_floats
+from .winograd import Shape, share
 from .winograd_weights import add_parts
 
 _SUMS_BYTES = 1200 << 10  # of a job
@@ -138,10 +139,13 @@ class _Unpack(NamedTuple):
     gw: int  # (K, C, R, S)
 
 
+_SUM = records_bytes(_Part)
+
+
 @jobs
 def _unpack(job: int, thread: int, at: int) -> None:
     """The sums of a block of channels x a block of output channels -> gw."""
-    f = fields(at, _Unpack)
+    f = fields(at + _SUM, _Unpack)
     vector = f.lanes * FLOAT_BYTES
     work = f.work + thread * f.work_step
     half = job // f.blocks
@@ -172,12 +176,27 @@ def suits(channels: int, out_channels: int, kernel_size: Pair, columns: int) -> 
     return kernel_size[1] * channels >= _FEWEST_RUN and out_channels >= _FEWEST
 
 
-def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair, origin: Pair) -> Array:
-    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, S)."""
-    n, p, q, k = g.shape
-    c = x.shape[3]
+_X, _G, _GW, _WORK = 1, 2, 3, 4  # the arrays of a plan
+
+
+class _Planned(NamedTuple):
+    plan: Plan
+    floats: int  # of memory to work in
+    jobs: int
+    parts: int  # whose sums are added up,
+    sums: int  # where they begin, in floats,
+    part: int  # and the floats of one
+    unpack_jobs: int
+
+
+@planned
+def _plan(
+    chip: Chip, kernel_size: Pair, g_shape: Shape, x_shape: Shape, stride: Pair, origin: Pair, threads: int
+) -> _Planned:
+    n, p, q, k = g_shape
+    c = x_shape[3]
     r, s = kernel_size
-    lanes, threads = chip.lanes, get_num_threads()
+    lanes = chip.lanes
     double, pixel = 2 * lanes * FLOAT_BYTES, c * FLOAT_BYTES
     panels = -(-k // (2 * lanes))
     run = s * c
@@ -190,36 +209,36 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair,
     some = share(panels, max(1, _SUMS_BYTES // (r * sums_row)))
     shares = -(-panels // some)
     parts = min(n * strips, max(1, _JOBS // shares))
-    numbers = panels * r * sums_row // FLOAT_BYTES
-    unpack_step = r * s * lanes * lanes
+    part = panels * r * sums_row
+    unpack_step = r * s * lanes * lanes * FLOAT_BYTES
     packed = -(-(((strip - 1) * stride[0] + r) * line + chip.rows * FLOAT_BYTES) // 64) * 64
     work_step = packed + strip * q * double
-    sums, work, zeros = pieces(parts * numbers, threads * max(work_step // FLOAT_BYTES, unpack_step), 2 * lanes)
-    zeros[:] = 0
+    memory = Layout(_WORK, double, parts * part, threads * max(work_step, unpack_step))
+    zeros, sums, work = memory.places
     whole, last = (tile(chip, group, vectors, "columns") for vectors in (2, 2 if (k - 1) % (2 * lanes) >= lanes else 1))
-    f = _Part(
-        address(x), x.shape[1], x.shape[2], pixel, *origin, *stride, address(g), p, q, k, line, r, run, group, strip,
-        strips, n * strips, parts, some, lanes, panels, address(sums), sums_row, address(zeros), whole, last,
-        address(work), work_step, packed,
+    strips_part = _Part(
+        Place(_X), x_shape[1], x_shape[2], pixel, *origin, *stride, Place(_G), p, q, k, line, r, run, group, strip,
+        strips, n * strips, parts, some, lanes, panels, sums, sums_row, zeros, whole, last, work, work_step, packed,
     )  # fmt: skip
-    _sum(shares * parts, f)
-    if parts > 1:
-        add_parts(parts * numbers, sums[: parts * numbers].reshape(parts, numbers), jobs_for(numbers))
-    gw = empty((k, c, r, s), g.dtype)
     blocks = -(-c // lanes)
-    unpack = _Unpack(
-        address(sums),
-        sums_row,
-        k,
-        c,
-        r,
-        s,
-        blocks,
-        lanes,
-        transpose(chip),
-        address(work),
-        unpack_step * FLOAT_BYTES,
-        address(gw),
-    )
-    _unpack(-(-k // lanes) * blocks, unpack)
+    unpack = _Unpack(sums, sums_row, k, c, r, s, blocks, lanes, transpose(chip), work, unpack_step, Place(_GW))
+    return _Planned(
+        Plan(strips_part, unpack), memory.floats, shares * parts, parts, sums // FLOAT_BYTES, part // FLOAT_BYTES,
+        -(-k // lanes) * blocks,
+    )  # fmt: skip
+
+
+def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair, origin: Pair) -> Array:
+    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, S)."""
+    planned = _plan(chip, kernel_size, g.shape, x.shape, stride, origin, get_num_threads())
+    memory, work = scratch_floats(planned.floats)
+    memory[: 2 * chip.lanes] = 0
+    gw = empty((g.shape[3], x.shape[3], *kernel_size), g.dtype)
+    numbers = planned.plan.at(address(x), address(g), address(gw), work)
+    _sum(planned.jobs, numbers)
+    if planned.parts > 1:
+        size = planned.parts * planned.part
+        sums = memory[planned.sums : planned.sums + size].reshape(planned.parts, planned.part)
+        add_parts(size, sums, jobs_for(planned.part))
+    _unpack(planned.unpack_jobs, numbers)
     return gw

@@ -107,18 +107,22 @@ class Flat:
         return self.out.reshape(self._shape).transpose(self._back)
 
 
-def pieces(*sizes: int) -> list[Array]:
-    """`scratch` for several lines of floats at once, each beginning with a cache line."""
-    steps = [-(-size // 16) * 16 + 16 for size in sizes]
-    whole = scratch((sum(steps),), np.float32)
-    lines, start = [], 0
-    for size, step in zip(sizes, steps, strict=True):
-        lines.append(whole[start : start + size])
-        start += step
-    return lines
+class _Scratch(threading.local):
+    memory = np.empty(0, np.uint8)
+    address = 0
 
 
-_local = threading.local()
+_scratch = _Scratch()
+
+
+def _at_least(size: int) -> Array:
+    """This thread's memory to work in, not smaller than so many bytes."""
+    memory = _scratch.memory
+    if memory.size < size:
+        memory = np.empty(size + 64, np.uint8)
+        memory = _scratch.memory = memory[-memory.ctypes.data % 64 :]  # whole cache lines
+        _scratch.address = memory.ctypes.data
+    return memory
 
 
 def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -127,8 +131,10 @@ def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
     What it holds is anything. The next call from this thread hands out the same memory again.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = getattr(_local, "memory", None)
-    if memory is None or memory.size < size:
-        memory = np.empty(size + 64, np.uint8)
-        memory = _local.memory = memory[-memory.ctypes.data % 64 :]  # whole cache lines
-    return memory[:size].view(dtype).reshape(shape)
+    return _at_least(size)[:size].view(dtype).reshape(shape)
+
+
+def scratch_floats(count: int) -> tuple[Array, int]:
+    """`scratch` as a line of floats, and where it begins."""
+    memory = _at_least(count * 4)[: count * 4].view(np.float32)
+    return memory, _scratch.address

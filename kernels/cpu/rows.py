@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from ._jit import Array
 from ._jobs import address, copy, fields, jobs
 
@@ -51,4 +53,4 @@ def copy_rows(source: Array, target: Array) -> None:
     rows = source.size // source.shape[3]
     at_a_time = max(1, _ROWS_BYTES // size)
     steps = address(source), row_step(source), address(target), row_step(target)
-    _copy_rows(-(-rows // at_a_time), _Rows(*steps, size, rows, at_a_time))
+    _copy_rows(-(-rows // at_a_time), np.array(_Rows(*steps, size, rows, at_a_time), np.int64))

@@ -35,9 +35,12 @@ import numpy as np
 from . import _transforms as transforms
 from ._jit import Array, get_num_threads
 from ._jobs import address, fields, helper, jobs, move
+from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
-from .layout import Pair, pieces
+from .layout import Pair, scratch_floats
+
+Shape = tuple[int, ...]
 
 GAP = 64  # bytes between places
 _FEWEST_3, _FEWEST_5 = 16, 24  # channels
@@ -243,16 +246,6 @@ def _transform_panel(w: _Weights, panel: int, first: int, end: int, to: int, wor
                     )
 
 
-@jobs
-def _transform_weights(job: int, thread: int, at: int) -> None:
-    """A job is a chunk of rows of a panel of U."""
-    w = fields(at, _Weights)
-    panel = job // w.per_panel
-    first = (job - panel * w.per_panel) * w.chunk
-    to = w.u + panel * w.size**2 * w.place_step + first * 2 * w.lanes * FLOAT_BYTES
-    _transform_panel(w, panel, first, min(w.rows, first + w.chunk), to, w.work + thread * w.work_step)
-
-
 class _Products(NamedTuple):
     """The matrix products in the middle."""
 
@@ -295,19 +288,27 @@ class _Split(NamedTuple):
     work_step: int
 
 
-class _Convolution(NamedTuple):
-    image: int  # the addresses of the parts
-    output: int
-    weights: int
-    products: int
-    split: int
+# Where the records of a convolution lie, one after another.
+_OUTPUT = records_bytes(Image)
+_PRODUCTS = records_bytes(Image, _Output)
+_SPLIT = records_bytes(Image, _Output, _Products)
+_WEIGHTS = records_bytes(Image, _Output, _Products, _Split)
+
+
+@jobs
+def _transform_weights(job: int, thread: int, at: int) -> None:
+    """A job is a chunk of rows of a panel of U."""
+    w = fields(at + _WEIGHTS, _Weights)
+    panel = job // w.per_panel
+    first = (job - panel * w.per_panel) * w.chunk
+    to = w.u + panel * w.size**2 * w.place_step + first * 2 * w.lanes * FLOAT_BYTES
+    _transform_panel(w, panel, first, min(w.rows, first + w.chunk), to, w.work + thread * w.work_step)
 
 
 @jobs
 def _block_of_tiles(job: int, thread: int, at: int) -> None:
-    parts = fields(at, _Convolution)
-    image, out = fields(parts.image, Image), fields(parts.output, _Output)
-    p, split = fields(parts.products, _Products), fields(parts.split, _Split)
+    image, out = fields(at, Image), fields(at + _OUTPUT, _Output)
+    p, split = fields(at + _PRODUCTS, _Products), fields(at + _SPLIT, _Split)
     v = split.work + thread * split.work_step
     products = v + p.places * p.v_step
     transform_patches(image, job * p.tiles, p.tiles, 0, split.blocks, v)
@@ -319,8 +320,7 @@ def _block_of_tiles(job: int, thread: int, at: int) -> None:
 @jobs
 def _pair_of_blocks(job: int, thread: int, at: int) -> None:
     """Transforms two blocks of channels of a block of tiles."""
-    parts = fields(at, _Convolution)
-    image, p, split = fields(parts.image, Image), fields(parts.products, _Products), fields(parts.split, _Split)
+    image, p, split = fields(at, Image), fields(at + _PRODUCTS, _Products), fields(at + _SPLIT, _Split)
     pairs = (split.blocks + 1) >> 1
     i = job // pairs
     start = (job - i * pairs) * 2
@@ -330,9 +330,8 @@ def _pair_of_blocks(job: int, thread: int, at: int) -> None:
 
 @jobs
 def _panel_of_channels(job: int, thread: int, at: int) -> None:
-    parts = fields(at, _Convolution)
-    out, w = fields(parts.output, _Output), fields(parts.weights, _Weights)
-    p, split = fields(parts.products, _Products), fields(parts.split, _Split)
+    out, w = fields(at + _OUTPUT, _Output), fields(at + _WEIGHTS, _Weights)
+    p, split = fields(at + _PRODUCTS, _Products), fields(at + _SPLIT, _Split)
     work = split.work + thread * split.work_step
     u = work + w.kernel**2 * w.lanes * w.lanes * FLOAT_BYTES
     products = u + p.places * p.u_step
@@ -367,22 +366,32 @@ def padded_weights(w: Array, lanes: int) -> Array:
     return padded
 
 
-def correlate(
-    chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, origin: Pair, backwards: bool = False
-) -> None:
-    """x (N, H, W, C), w (K, C, R, R) -> y (N, P, Q, K); backwards: w (C, K, R, R), its taps turned by 180 degrees."""
-    n, p, q, k = y.shape
-    _, height, width, channels = x.shape
-    f = best((p, q), w.shape[2])
+_X, _W, _Y, _WORK = 1, 2, 3, 4  # the arrays of a plan
+
+
+class _Planned(NamedTuple):
+    plan: Plan
+    floats: int  # of memory to work in
+    add: int  # of them the first: what is added to each channel, and zeros behind it
+    weight_jobs: int  # 0: each panel transforms its own
+    tile_jobs: int
+    panel_jobs: int
+
+
+@planned
+def _plan(
+    chip: Chip, precision: str, taps: int, x_shape: Shape, y_shape: Shape, origin: Pair, backwards: bool, threads: int
+) -> _Planned:
+    n, p, q, k = y_shape
+    _, height, width, channels = x_shape
+    f = best((p, q), taps)
     lanes, vector, places = chip.lanes, chip.lanes * FLOAT_BYTES, f.size**2
-    w = padded_weights(w, lanes)
     down, across = -(-p // f.m), -(-q // f.m)
-    total, threads = n * down * across, get_num_threads()
+    total = n * down * across
     blocks, panels = -(-channels // lanes), -(-k // (2 * lanes))
     rows = blocks * lanes
     few = total <= _FEW_TILES and places * rows * k * FLOAT_BYTES > _MUCH and panels > 1
-    group = share(total, chip.rows)
-    count = group * min(-(-total // group), max(1, (2 * _BLOCK if total <= 2 * _BLOCK else _BLOCK) // group))
+    group, count = _tiles_of_a_job(total, chip, 1 if few else threads)
     n_jobs = -(-total // count)
 
     v_step, m_step = rows * count * FLOAT_BYTES + GAP, count * 2 * vector + GAP
@@ -393,36 +402,60 @@ def correlate(
     else:
         work_step, v_size, u_size = max(weight_work, places * (v_step + m_step)), 0, panels * places * u_step
     work_step = -(-work_step // 64) * 64
-    add, zeros, v, u, work = pieces(
-        panels * 2 * lanes, 2 * lanes, *(size // FLOAT_BYTES for size in (v_size, u_size, threads * work_step))
-    )
-    zeros[:], add[:] = 0, 0
-    if bias is not None:
-        add[:k] = bias
+    add = panels * 2 * lanes
+    memory = Layout(_WORK, (add + 2 * lanes) * FLOAT_BYTES, v_size, u_size, threads * work_step)
+    added, v, u, work = memory.places
+    zeros = Place(_WORK, add * FLOAT_BYTES)
 
     image = Image(
-        address(x), n, height, width, channels, lanes, f.m, f.size, f.size, down, across, *origin,
+        Place(_X), n, height, width, channels, lanes, f.m, f.size, f.size, down, across, *origin,
         vector, count * vector, 2 * count * vector, v_step,
         *(transforms.input_transform(chip, f, masked) for masked in (False, True)),
     )  # fmt: skip
     output = _Output(
-        address(y), n, p, q, k, lanes, f.m, f.size, down, across, m_step, address(add),
+        Place(_Y), n, p, q, k, lanes, f.m, f.size, down, across, m_step, added,
         *(transforms.output_transform(chip, f, masked) for masked in (False, True)),
-    )  # fmt: skip
-    per_panel = -(-rows // _CHANNELS)
-    weights = _Weights(
-        address(w), w.shape[0], w.shape[1], backwards, lanes, f.taps, f.size, rows, _CHANNELS, per_panel,
-        address(u), u_step,
-        address(work), work_step, transforms.transpose(chip), transforms.weight_transform(chip, f),
     )  # fmt: skip
     whole, half = (tile(chip, group, vectors, "packed") for vectors in (2, 1))
     products = _Products(lanes, places, k, count, group, v_step, u_step, m_step, whole, half)
-    split = _Split(blocks, panels, n_jobs, address(v), address(u), address(zeros), address(work), work_step)
-    parts = [np.array(part, np.int64) for part in (image, output, weights, products, split)]
-    convolution = _Convolution(*map(address, parts))
+    split = _Split(blocks, panels, n_jobs, v, u, zeros, work, work_step)
+    per_panel = -(-rows // _CHANNELS)
+    w_rows, w_columns = (channels, k) if backwards else (k, channels)
+    weights = _Weights(
+        Place(_W), -(-w_rows // lanes) * lanes, -(-w_columns // lanes) * lanes, backwards, lanes, f.taps, f.size, rows,
+        _CHANNELS, per_panel, u, u_step, work, work_step,
+        transforms.transpose(chip), transforms.weight_transform(chip, f),
+    )  # fmt: skip
+    plan = Plan(image, output, products, split, weights)
     if few:
-        _pair_of_blocks(n_jobs * -(-blocks // 2), convolution)
-        _panel_of_channels(panels, convolution)
+        return _Planned(plan, memory.floats, add, 0, n_jobs * -(-blocks // 2), panels)
+    return _Planned(plan, memory.floats, add, panels * per_panel, n_jobs, 0)
+
+
+def _tiles_of_a_job(total: int, chip: Chip, threads: int) -> Pair:
+    """How many tiles are multiplied at a time, and how many a job takes: every thread gets as many jobs, if it can."""
+    n_jobs = -(-total // _BLOCK) if total > 2 * _BLOCK else 1
+    n_jobs = min(-(-n_jobs // threads) * threads, -(-2 * total // chip.rows))
+    count = -(-total // n_jobs)
+    group = share(count, chip.rows)
+    return group, -(-count // group) * group
+
+
+def correlate(
+    chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, origin: Pair, backwards: bool = False
+) -> None:
+    """x (N, H, W, C), w (K, C, R, R) -> y (N, P, Q, K); backwards: w (C, K, R, R), its taps turned by 180 degrees."""
+    taps = w.shape[2]
+    planned = _plan(chip, _Method.precision, taps, x.shape, y.shape, origin, backwards, get_num_threads())
+    memory, work = scratch_floats(planned.floats)
+    memory[: planned.add + 2 * chip.lanes] = 0
+    if bias is not None:
+        memory[: y.shape[3]] = bias
+    w = padded_weights(w, chip.lanes)
+    numbers = planned.plan.at(address(x), address(w), address(y), work)
+    if planned.weight_jobs:
+        _transform_weights(planned.weight_jobs, numbers)
+        _block_of_tiles(planned.tile_jobs, numbers)
     else:
-        _transform_weights(panels * per_panel, weights)
-        _block_of_tiles(n_jobs, convolution)
+        _pair_of_blocks(planned.tile_jobs, numbers)
+        _panel_of_channels(planned.panel_jobs, numbers)

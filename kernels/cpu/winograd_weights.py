@@ -20,16 +20,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ..memory import empty
 from . import _transforms as transforms
 from ._jit import Array, get_num_threads, kernel, prange
 from ._jobs import address, fields, helper, jobs
+from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
-from .layout import Pair, jobs_for, pieces
-from .winograd import GAP, Image, best, share, transform_patches
+from .layout import Pair, jobs_for, scratch_floats
+from .winograd import GAP, Image, Shape, best, get_precision, share, transform_patches
 
 _LEAST_BYTES, _MOST_BYTES = 3 << 19, 6 << 20  # of transformed patches at a time; as many as there are sums is best
 _BLOCK = 64  # channels of a block of sums
@@ -78,28 +77,23 @@ class _Sums(NamedTuple):
     gw: int  # (K, C, taps)
 
 
-_CHUNK = [_Sums._fields.index(name) for name in ("first", "tiles", "image_jobs", "again")]
-
-
-class _Gradient(NamedTuple):
-    x: int  # the addresses of the parts
-    g: int
-    sums: int
+# The records: patches of x, those of the gradient, and the sums.
+_G, _SUMS = records_bytes(Image), records_bytes(Image, Image)
+_CHUNK = [2 * len(Image._fields) + _Sums._fields.index(name) for name in ("first", "tiles", "image_jobs", "again")]
 
 
 @jobs
 def _patches(job: int, thread: int, at: int) -> None:
     """Transforms a few tiles of x, or of the gradient of the output."""
-    parts = fields(at, _Gradient)
-    s = fields(parts.sums, _Sums)
+    s = fields(at + _SUMS, _Sums)
     is_image = job < s.image_jobs
     first = (job if is_image else job - s.image_jobs) * _TILES
     count = min(_TILES, s.tiles - first)
     if is_image:
-        image = fields(parts.x, Image)
+        image = fields(at, Image)
         transform_patches(image, s.first + first, count, 0, s.channels // s.lanes, s.v + first * s.v_tile)
     else:
-        image = fields(parts.g, Image)
+        image = fields(at + _G, Image)
         to = s.d + first * 2 * s.lanes * FLOAT_BYTES
         transform_patches(image, s.first + first, count, 0, s.out_channels // s.lanes, to)
 
@@ -145,7 +139,7 @@ def _write_gradient(s: _Sums, row: int, column: int, sums: int, work: int) -> No
 @jobs
 def _block_of_sums(job: int, thread: int, at: int) -> None:
     """A block at all places, then the gradient; or a block at one place."""
-    s = fields(fields(at, _Gradient).sums, _Sums)
+    s = fields(at + _SUMS, _Sums)
     block = job if s.at_once else job // s.places
     row = block // s.out_blocks
     column = block - row * s.out_blocks
@@ -161,9 +155,8 @@ def _block_of_sums(job: int, thread: int, at: int) -> None:
 @jobs
 def _part_of_tiles(job: int, thread: int, at: int) -> None:
     """All sums over a part of the tiles, a few of them at a time."""
-    addresses = fields(at, _Gradient)
-    s = fields(addresses.sums, _Sums)
-    x, g = fields(addresses.x, Image), fields(addresses.g, Image)
+    s = fields(at + _SUMS, _Sums)
+    x, g = fields(at, Image), fields(at + _G, Image)
     v, d = s.v + thread * s.patches_step, s.d + thread * s.patches_step
     begin, end = job * s.total // s.parts, (job + 1) * s.total // s.parts
     for first in range(begin, end, s.tiles):
@@ -192,19 +185,37 @@ def add_parts(sums: Array, jobs: int) -> None:
 
 @jobs
 def _gradient_of_block(job: int, thread: int, at: int) -> None:
-    s = fields(fields(at, _Gradient).sums, _Sums)
+    s = fields(at + _SUMS, _Sums)
     row = job // s.out_blocks
     _write_gradient(s, row, job - row * s.out_blocks, s.sums + job * s.sums_step, s.work + thread * s.work_step)
 
 
-def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair) -> Array:
-    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, R)."""
-    n, p, q, k = g.shape
-    c = x.shape[3]
+_X, _GRADIENT, _GW, _WORK = 1, 2, 3, 4  # the arrays of a plan
+
+
+class _Planned(NamedTuple):
+    plan: Plan
+    floats: int  # of memory to work in
+    shape: tuple[int, int, int]  # of gw, with multiples of the lanes
+    total: int  # tiles
+    chunk: int  # of them at a time
+    parts: int  # with sums of their own; 0 if there are none
+    sums: int  # where they begin, in floats
+    part: int  # floats of a part
+    jobs: int  # blocks of sums of a chunk, at one place or at all
+    blocks: int  # whose gradient is still to be written
+
+
+@planned
+def _plan(
+    chip: Chip, precision: str, taps: int, g_shape: Shape, x_shape: Shape, origin: Pair, threads: int
+) -> _Planned:
+    n, p, q, k = g_shape
+    c = x_shape[3]
     f = best((p, q), taps)
     lanes, vector, places = chip.lanes, chip.lanes * FLOAT_BYTES, f.size**2
     down, across = -(-p // f.m), -(-q // f.m)
-    total, threads = n * down * across, get_num_threads()
+    total = n * down * across
     channels, out_channels = -(-c // lanes) * lanes, -(-k // lanes) * lanes
     panels = -(-out_channels // (2 * lanes))
 
@@ -230,50 +241,60 @@ def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair) -> Arra
     s_place = block_panels * s_panel + GAP
     sums_step, work_step = places * s_place, taps**2 * lanes * vector
     part_step, patches_step = rows * columns * sums_step, places * (v_place + d_place)
-    sizes = (
+    memory = Layout(
+        _WORK,
+        2 * vector,
         (threads if own else 1) * patches_step,
         threads * sums_step if at_once else parts * part_step,
         threads * work_step,
     )
-    zeros, patches, sums, work = pieces(2 * lanes, *(size // FLOAT_BYTES for size in sizes))
-    v = address(patches)
-    d = v + places * v_place
-    zeros[:] = 0
-    gw = empty((out_channels, channels, taps**2), g.dtype)
+    zeros, v, sums, work = memory.places
+    d = Place(_WORK, v + places * v_place)
 
     image = Image(
-        address(x), n, x.shape[1], x.shape[2], c, lanes, f.m, f.size, f.size, down, across, *origin,
+        Place(_X), n, x_shape[1], x_shape[2], c, lanes, f.m, f.size, f.size, down, across, *origin,
         v_tile, vector, 2 * vector, v_place,
         *(transforms.input_transform(chip, f, masked) for masked in (False, True)),
     )  # fmt: skip
     gradient = Image(
-        address(g), n, p, q, k, lanes, f.m, f.m, f.size, down, across, 0, 0, 2 * vector, vector, d_panel, d_place,
+        Place(_GRADIENT), n, p, q, k, lanes, f.m, f.m, f.size, down, across, 0, 0,
+        2 * vector, vector, d_panel, d_place,
         *(transforms.gradient_transform(chip, f, masked) for masked in (False, True)),
     )  # fmt: skip
     whole, half = (tile(chip, group, vectors, "columns") for vectors in (2, 1))
-    images = [np.array(part, np.int64) for part in (image, gradient)]
-    back, transpose = transforms.weight_gradient_transform(chip, f), transforms.transpose(chip)
-    settings = np.array(
-        _Sums(
-            lanes, places, taps, f.size, 0, count, total, parts, part_step, patches_step, 0, v, v_place, v_tile, d,
-            d_place, d_panel, channels, out_channels, block, block_panels, columns, group, at_once, False,
-            address(sums), sums_step, s_place, s_panel, address(zeros), whole, half, back, transpose, address(work),
-            work_step, address(gw),
-        ),
-        np.int64,
+    settings = _Sums(
+        lanes, places, taps, f.size, 0, count, total, parts, part_step, patches_step, 0, v, v_place, v_tile, d, d_place,
+        d_panel, channels, out_channels, block, block_panels, columns, group, at_once, False, sums, sums_step, s_place,
+        s_panel, zeros, whole, half, transforms.weight_gradient_transform(chip, f), transforms.transpose(chip), work,
+        work_step, Place(_GW),
     )  # fmt: skip
-    addresses = _Gradient(address(images[0]), address(images[1]), address(settings))
-    if own:
-        _part_of_tiles(parts, addresses)
-        numbers = part_step // FLOAT_BYTES
-        add_parts(parts * numbers, sums[: parts * numbers].reshape(parts, numbers), jobs_for(numbers))
+    return _Planned(
+        Plan(image, gradient, settings), memory.floats, (out_channels, channels, taps**2), total, count,
+        parts if own else 0, sums // FLOAT_BYTES, part_step // FLOAT_BYTES,
+        rows * columns * (1 if at_once else places), 0 if at_once else rows * columns,
+    )  # fmt: skip
+
+
+def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair) -> Array:
+    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, R)."""
+    k, c = g.shape[3], x.shape[3]
+    planned = _plan(chip, get_precision(), taps, g.shape, x.shape, origin, get_num_threads())
+    memory, work = scratch_floats(planned.floats)
+    memory[: 2 * chip.lanes] = 0
+    gw = empty(planned.shape, g.dtype)
+    numbers = planned.plan.at(address(x), address(g), address(gw), work)
+    if planned.parts:
+        _part_of_tiles(planned.parts, numbers)
+        size = planned.parts * planned.part
+        sums = memory[planned.sums : planned.sums + size].reshape(planned.parts, planned.part)
+        add_parts(size, sums, jobs_for(planned.part))
     else:
-        for first in range(0, total, count):
-            here = min(count, total - first)
+        for first in range(0, planned.total, planned.chunk):
+            here = min(planned.chunk, planned.total - first)
             transform_jobs = -(-here // _TILES)
-            settings[_CHUNK] = first, here, transform_jobs, first > 0
-            _patches(2 * transform_jobs, addresses)
-            _block_of_sums(rows * columns * (1 if at_once else places), addresses)
-    if not at_once:
-        _gradient_of_block(rows * columns, addresses)
-    return gw.reshape(out_channels, channels, taps, taps)[:k, :c]
+            numbers[_CHUNK] = first, here, transform_jobs, first > 0
+            _patches(2 * transform_jobs, numbers)
+            _block_of_sums(planned.jobs, numbers)
+    if planned.blocks:
+        _gradient_of_block(planned.blocks, numbers)
+    return gw.reshape(*planned.shape[:2], taps, taps)[:k, :c]
