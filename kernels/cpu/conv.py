@@ -144,10 +144,11 @@ def _col2im(
 
 
 def _out_size(x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pads, dilation: Pair) -> Pair:
-    p, q = (
-        (x_shape[2 + i] + sum(padding[i]) - dilation[i] * (kernel_size[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
+    down, across = padding
+    return (
+        (x_shape[2] + down[0] + down[1] - dilation[0] * (kernel_size[0] - 1) - 1) // stride[0] + 1,
+        (x_shape[3] + across[0] + across[1] - dilation[1] * (kernel_size[1] - 1) - 1) // stride[1] + 1,
     )
-    return p, q
 
 
 def _origin(padding: Pads) -> Pair:
@@ -184,6 +185,13 @@ def _blocks(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
     step = max(1, _BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, rows, step):
         yield start, min(rows, start + step)
+
+
+def _matrices(w: Array, groups: int) -> list[Array]:
+    """(K, C/G, R, S) -> for each group (K/G, R*S*C/G)."""
+    k = w.shape[0]
+    whole = (w if w.shape[2:] == (1, 1) else w.transpose(0, 2, 3, 1)).reshape(k, -1)
+    return [whole] if groups == 1 else np.split(whole, groups)
 
 
 def _is_product(kernel_size: Pair, stride: Pair, origin: Pair, in_size: Pair, out_size: Pair) -> bool:
@@ -249,7 +257,7 @@ def conv2d(x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, 
     if count == 1 and groups > 1:
         _each_channel(pixels, w, y, stride, _origin(padding), dilation)
     else:
-        matrices = np.split(w.transpose(0, 2, 3, 1).reshape(k, r * s * count), groups)
+        matrices = _matrices(w, groups)
         _correlate(pixels, matrices, y, (r, s), stride, _origin(padding), dilation)
     if bias is not None:
         _add_bias(y, bias)
@@ -281,7 +289,7 @@ def conv2d_input_grad(
     else:
         x[...] = 0
         lines = x.reshape(n, h, width * c)
-        matrices = np.split(w.transpose(0, 2, 3, 1).reshape(k, r * s * count), groups)
+        matrices = _matrices(w, groups)
         values = gradient.reshape(n * p * q, groups, k // groups)
         length = r * s * count
         for start, end in _blocks(n * p, q * length * g.itemsize):
@@ -313,7 +321,9 @@ def conv2d_weight_grad(
     values = gradient.reshape(n * p * q, groups, k // groups)
     if _is_product((r, s), stride, origin, (h, width), (p, q)):
         inputs = pixels.reshape(n * h * width, groups, count)
-        gw = np.stack([values[:, i].T @ inputs[:, i] for i in range(groups)])
+        gw = empty((groups, k // groups, count), g.dtype)
+        for i in range(groups):
+            np.matmul(values[:, i].T, inputs[:, i], out=gw[i])
     elif groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q), planes.MOST_PAIRS_WEIGHT_GRAD):
         gw = planes.weight_grad(gradient, pixels, (r, s), origin, dilation)
     else:

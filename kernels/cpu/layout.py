@@ -91,20 +91,23 @@ class Flat:
         if order is None or not first.flags.writeable:
             first = first.copy(order="K")
             order = memory_order(first)
+        self.size = size = first.size
+        self.jobs = jobs_for(size)
+        if first.flags.c_contiguous:
+            self.lines = [first.reshape(size), *(contiguous(other).reshape(size) for other in others)]
+            self._result = empty(first.shape, first.dtype)
+            self.out = self._result.reshape(size)
+            return
         assert order is not None
         in_order = first.transpose(order)
-        self._shape = in_order.shape
-        self._back = tuple(map(order.index, range(len(order))))
-        self.size = first.size
-        self.lines = [in_order.reshape(-1)]
-        for other in others:
-            self.lines.append(contiguous(other.transpose(order)).reshape(-1))
-        self.out = empty((first.size,), first.dtype)
-        self.jobs = jobs_for(first.size)
+        self.lines = [in_order.reshape(size), *(contiguous(other.transpose(order)).reshape(size) for other in others)]
+        out = empty(in_order.shape, first.dtype)
+        self.out = out.reshape(size)
+        self._result = out.transpose([order.index(i) for i in range(len(order))])
 
     def result(self) -> Array:
         """`out` in the shape and memory order of the first array."""
-        return self.out.reshape(self._shape).transpose(self._back)
+        return self._result
 
 
 class _Scratch(threading.local):

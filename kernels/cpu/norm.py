@@ -13,6 +13,8 @@ are long enough for vector code; a sum then has as many parts as pixels were fol
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..memory import empty_like
@@ -36,15 +38,6 @@ def fold(pixels: Array) -> Array:
 def jobs_of(matrix: Array) -> int:
     """How many parts a sum down the columns is cut into: by its size, so that rounding is the same on every machine."""
     return int(min(64, matrix.size // 8192 + 1))
-
-
-def row_of(values: Array | None, matrix: Array, channels: int, default: float) -> Array:
-    """(C,) -> one row of the folded matrix, in its dtype."""
-    columns = matrix.shape[1]
-    if values is None:
-        return np.full(columns, default, matrix.dtype)
-    row = contiguous(values.astype(matrix.dtype, copy=False))
-    return row if columns == channels else np.tile(row, columns // channels)
 
 
 @kernel
@@ -151,12 +144,31 @@ def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs:
                 target[c] = (source[c] - mean[c]) * scale[c] + bias[c]
 
 
-def scale_and_shift(
-    matrix: Array, channels: int, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None
-) -> tuple[Array, Array, Array]:
-    """Rows of the mean, of inv_std * weight and of the bias, for the folded matrix."""
-    scale = inv_std if weight is None else inv_std * weight
-    return row_of(mean, matrix, channels, 0), row_of(scale, matrix, channels, 1), row_of(bias, matrix, channels, 0)
+@kernel
+def _rows(mean: Array, inv_std: Array, weight: Array, bias: Array, rows: Array) -> None:
+    """(C,) -> rows of the folded matrix, (3, f * C): the mean, inv_std * weight, and the bias."""
+    channels = mean.size
+    zero = rows.dtype.type(0)
+    for i in range(rows.shape[1]):
+        c = i % channels
+        rows[0, i] = mean[c]
+        rows[1, i] = inv_std[c] * weight[c] if weight.size else inv_std[c]
+        rows[2, i] = bias[c] if bias.size else zero
+
+
+def _given(values: Array | None, dtype: Any) -> Array:
+    """Values of the channels in this dtype; an empty line for none."""
+    return np.empty(0, dtype) if values is None else contiguous(values.astype(dtype, copy=False))
+
+
+def rows_of(
+    matrix: Array, mean: Array, inv_std: Array, weight: Array | None = None, bias: Array | None = None
+) -> Array:
+    """Rows of the mean, of inv_std * weight and of the bias, in the folded matrix' dtype."""
+    rows = np.empty((3, matrix.shape[1]), matrix.dtype)
+    moments = _given(mean, np.float64), _given(inv_std, np.float64)
+    _rows(0, *moments, _given(weight, matrix.dtype), _given(bias, matrix.dtype), rows)
+    return rows
 
 
 def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None) -> Array:
@@ -164,7 +176,7 @@ def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | 
     y = empty_like(pixels)
     if x.size:
         matrix = fold(pixels)
-        numbers = scale_and_shift(matrix, pixels.shape[3], mean, inv_std, weight, bias)
+        numbers = rows_of(matrix, mean, inv_std, weight, bias)
         _transform(x.size, matrix, *numbers, y.reshape(matrix.shape), jobs_of(matrix))
     return channels_first(y)
 
@@ -198,6 +210,26 @@ def _input_gradient(
                 out[c] = scale[c] * (gs[c] - g_mean[c] - xhat * slope[c])
 
 
+@kernel
+def _gradients(
+    sums: Array, products: Array, inv_std: Array, weight: Array, count: int, gweight: Array, gbias: Array, rows: Array
+) -> None:
+    """The jobs' sums, (jobs, f * C), -> gweight, gbias (C,), and rows of inv_std * weight and of the two's means."""
+    channels = gbias.size
+    for c in range(channels):
+        total, product = 0.0, 0.0
+        for job in range(sums.shape[0]):
+            for start in range(0, sums.shape[1], channels):
+                total += sums[job, start + c]
+                product += products[job, start + c]
+        gbias[c], gweight[c] = total, product
+        scale = inv_std[c] * weight[c] if weight.size else inv_std[c]
+        for start in range(0, sums.shape[1], channels):
+            rows[0, start + c] = scale
+            rows[1, start + c] = total / count
+            rows[2, start + c] = product / count
+
+
 def through_moments(
     sum_up: Kernel,
     spread: Kernel,
@@ -221,15 +253,15 @@ def through_moments(
     matrix = fold(pixels)
     matrices = [*(channels_last(image).reshape(matrix.shape) for image in images), matrix]
     jobs = jobs_of(matrix)
-    moments = row_of(mean, matrix, channels, 0), row_of(inv_std, matrix, channels, 1)
-    sums, products = np.empty((jobs, matrix.shape[1])), np.empty((jobs, matrix.shape[1]))
+    moments = rows_of(matrix, mean, inv_std)[:2]
+    sums, products = np.empty((2, jobs, matrix.shape[1]))
     sum_up(matrix.size * 2, *matrices, *moments, sums, products, jobs)
-    gbias, gweight = (part.reshape(-1, channels).sum(axis=0) for part in (sums, products))
-    count = x.size // channels
-    scale = inv_std if weight is None else inv_std * weight
-    numbers = [row_of(values, matrix, channels, 0) for values in (scale, gbias / count, gweight / count)]
-    spread(matrix.size * 2, *matrices, *moments, *numbers, gx.reshape(matrix.shape), jobs)
-    return channels_first(gx), gweight.astype(x.dtype), gbias.astype(x.dtype)
+    gweight, gbias = np.empty((2, channels), x.dtype)
+    rows = np.empty((3, matrix.shape[1]), x.dtype)
+    scale = _given(inv_std, np.float64), _given(weight, x.dtype)
+    _gradients(0, sums, products, *scale, x.size // channels, gweight, gbias, rows)
+    spread(matrix.size * 2, *matrices, *moments, *rows, gx.reshape(matrix.shape), jobs)
+    return channels_first(gx), gweight, gbias
 
 
 def batch_norm_backward(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..memory import empty_like
 from ._jit import Array, kernel, prange
 from .layout import channels_first, channels_last, jobs_for
-from .norm import batch_norm_backward, fold, jobs_of, scale_and_shift, through_moments
+from .norm import batch_norm_backward, fold, jobs_of, rows_of, through_moments
 
 
 @kernel
@@ -43,7 +43,7 @@ def batch_norm_relu(
     y = empty_like(pixels)
     if x.size:
         matrix = fold(pixels)
-        numbers = scale_and_shift(matrix, pixels.shape[3], mean, inv_std, weight, bias)
+        numbers = rows_of(matrix, mean, inv_std, weight, bias)
         out, jobs = y.reshape(matrix.shape), jobs_of(matrix)
         if shortcut is None:
             _transform_relu(x.size, matrix, *numbers, out, jobs)

@@ -147,53 +147,53 @@ def _roots(tensors: tuple[Tensor, ...], given: Any) -> list[tuple[Tensor, Tensor
     return pairs
 
 
-class _Sum:
-    """Gradients of one value, added up: the first is kept as it came, the second makes a sum of our own."""
-
-    __slots__ = ("grad", "owned")
-
-    def __init__(self) -> None:
-        self.grad: Tensor | None = None
-        self.owned = False
-
-    def add(self, g: Tensor) -> None:
-        if self.grad is None:
-            self.grad = g
-        elif state.enabled:
-            self.grad = self.grad + g
-        elif self.owned:
-            self.grad.array = g.backend.on_device(operator.iadd, self.grad.array, g.array)
-        else:
-            total = g.backend.kernels.add(self.grad.array, g.array)  # NumPy may give a bare number
-            self.grad, self.owned = wrap(g.backend.asarray(total), g.backend), True
-
-
 class _Pass:
-    """One walk back."""
+    """One walk back. Of the gradients of one value the first is kept as it came, the second makes a sum of our own."""
 
     def __init__(self) -> None:
         self.heap: list[tuple[int, Node]] = []
-        self.waiting: dict[Node, list[_Sum]] = {}
-        self.leaves: dict[int, tuple[Tensor, _Sum]] = {}
+        self.waiting: dict[Node, list[Tensor | None]] = {}
+        self.leaves: dict[int, tuple[Tensor, list[Tensor | None]]] = {}
+        self.sums: set[tuple[int, int]] = (
+            set()
+        )  # where a sum of our own stands: (node's number, output), (-1, leaf's id)
 
     def send(self, edge: Any, g: Tensor) -> None:
         """Add g to what has come for the tensor behind an edge."""
+        wanted: Any
         if isinstance(edge, tuple):
             node, nr = edge
-            sums = self.waiting.get(node)
-            if sums is None:
-                sums = self.waiting[node] = [_Sum() for _ in node.outputs]
+            grads = self.waiting.get(node)
+            if grads is None:
+                grads = self.waiting[node] = [None] * len(node.outputs)
                 heapq.heappush(self.heap, (-node.seq, node))
-            meta = node.outputs[nr]
-            sums[nr].add(_fit(g, meta.shape, meta.dtype))
+            wanted, place = node.outputs[nr], (node.seq, nr)
         else:
-            if id(edge) not in self.leaves:
-                self.leaves[id(edge)] = (edge, _Sum())
-            self.leaves[id(edge)][1].add(_fit(g, edge.array.shape, edge.array.dtype))
+            nr, wanted, place = 0, edge.array, (-1, id(edge))
+            entry = self.leaves.get(id(edge))
+            if entry is None:
+                entry = self.leaves[id(edge)] = (edge, [None])
+            grads = entry[1]
+        array = g.array
+        if array.shape != wanted.shape or array.dtype != wanted.dtype:
+            g = _fit(g, wanted.shape, wanted.dtype)
+        before = grads[nr]
+        grads[nr] = g if before is None else self._sum(before, g, place)
+
+    def _sum(self, before: Tensor, g: Tensor, place: tuple[int, int]) -> Tensor:
+        if state.enabled:
+            return before + g
+        backend = g.backend
+        if place in self.sums:
+            before.array = backend.on_device(operator.iadd, before.array, g.array)
+            return before
+        self.sums.add(place)
+        total = backend.kernels.add(before.array, g.array)
+        return wrap(backend.asarray(total), backend)  # NumPy may have given a bare number
 
     def pop(self) -> tuple[Node, list[Tensor | None]]:
         _, node = heapq.heappop(self.heap)
-        grads = [s.grad for s in self.waiting.pop(node)]
+        grads = self.waiting.pop(node)
         if node.hooks:
             for nr, hooks in node.hooks.items():
                 if grads[nr] is not None:
@@ -248,9 +248,9 @@ def _run(
                         walk.send(edge, g)
                 if not keep:
                     node.release()
-        for leaf, total in walk.leaves.values():
-            g = total.grad
-            total.grad = None
+        for leaf, grads in walk.leaves.values():
+            g = grads[0]
+            grads[0] = None
             if leaf._hooks and leaf_hooks:
                 g = _run_hooks(leaf._hooks, g)
             if targets is None:

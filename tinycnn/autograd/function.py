@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..backend import Array, Backend
@@ -150,17 +150,26 @@ class Node:
         if self._saved:  # nothing saved, nothing lost: such a node may be walked again
             self._saved = None
 
-    def _pack(self, values: tuple[Any, ...], inputs: tuple[Any, ...], outputs: list[Tensor]) -> None:
-        self._saved = [None if v is None else self._pack_one(v, inputs, outputs) for v in values]
+    def _pack(self, inputs: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor]) -> None:
+        """Keep what was to be saved; `forms` are the inputs as forward saw them, tensors or arrays."""
+        is_array = self.fn.on_arrays
+        saved: list[_Saved | None] = []
+        for value in self._to_save:
+            # A value is known by its identity: an input keeps its history, an output must not be held (it holds this
+            # node), anything else is a constant.
+            if value is None:
+                saved.append(None)
+                continue
+            for x, form in zip(inputs, forms, strict=True):
+                if form is value and isinstance(x, _tensor_type):
+                    saved.append(_Saved(x, None))
+                    break
+            else:
+                saved.append(self._pack_other(value, outputs, is_array))
+        self._saved = saved
         del self._to_save  # the node's own, which would keep the values alive
 
-    def _pack_one(self, value: Any, inputs: tuple[Any, ...], outputs: list[Tensor]) -> _Saved:
-        # A value is known by its identity: an input keeps its history, an output must not be held (it holds this node),
-        # anything else is a constant.
-        is_array = self.fn.on_arrays
-        for x in inputs:
-            if isinstance(x, _tensor_type) and (x.array if is_array else x) is value:
-                return _Saved(x, None)
+    def _pack_other(self, value: Any, outputs: list[Tensor], is_array: bool) -> _Saved:
         for nr, out in enumerate(outputs):
             if (out.array if is_array else out) is value:
                 return _Saved(None, (out, nr)) if out.requires_grad else _Saved(out.detach(), None)
@@ -212,6 +221,8 @@ class Function:
         """
         backend: Backend | None = None
         needs: list[bool] = []
+        forms: list[Any] = []  # the arguments as forward gets them
+        on_arrays = cls.on_arrays
         for x in args:
             if isinstance(x, _tensor_type):
                 if x._view is not None:
@@ -221,28 +232,27 @@ class Function:
                     if backend is not None:
                         _refuse_mixed_devices(cls, args)
                     backend = x.backend
+                forms.append(x.array if on_arrays else x)
             else:
                 needs.append(False)
+                forms.append(x)
         if backend is None:
             raise TypeError(f"{cls.__name__}.apply: expected at least one tensor among its arguments, got {args!r}")
         ctx = Node(cls, backend)
         recording = state.enabled and True in needs
-        if recording:
-            ctx.needs_input_grad = tuple(needs)
-        else:
-            ctx.needs_input_grad = (False,) * len(needs)
+        ctx.needs_input_grad = tuple(needs) if recording else (False,) * len(needs)
 
-        results = cls._forward(ctx, args)
+        results = cls._forward(ctx, forms)
         single = not isinstance(results, tuple)
         if single:
             results = (results,)
-        outputs = [cls._as_output(result, args, backend) for result in results]
+        outputs = [cls._as_output(result, forms, backend) for result in results]
         if state.anomaly and not state.in_backward:
             _check_forward(ctx, args, outputs)
         if cls.is_view:
             outputs[0]._become_view(cls, args)
         if recording:
-            _record(ctx, args, outputs, results)
+            _record(ctx, args, forms, outputs, results)
         return outputs[0] if single else tuple(outputs)
 
     @staticmethod
@@ -250,21 +260,21 @@ class Function:
         """If you write this, forward is called without ctx, and what is to be saved is saved here."""
 
     @classmethod
-    def _forward(cls, ctx: Node, args: tuple[Any, ...]) -> Any:
+    def _forward(cls, ctx: Node, args: Sequence[Any]) -> Any:
         versions = [x._version[0] if isinstance(x, _tensor_type) else 0 for x in args]
         with no_grad():
             if cls.setup_context is Function.setup_context:
                 results = cls.forward(ctx, *args)
             else:
                 results = cls.forward(*args)
-                cls.setup_context(ctx, args, results)
+                cls.setup_context(ctx, tuple(args), results)
         for i, (x, before) in enumerate(zip(args, versions, strict=True)):
             if isinstance(x, _tensor_type) and x._version[0] != before:
                 raise RuntimeError(f"{cls.__name__}.forward wrote into its argument {i}; write into a clone() of it")
         return results
 
     @classmethod
-    def _as_output(cls, result: Any, args: tuple[Any, ...], backend: Backend) -> Tensor:
+    def _as_output(cls, result: Any, args: Sequence[Any], backend: Backend) -> Tensor:
         if not isinstance(result, _tensor_type):
             raise TypeError(f"{cls.__name__}.forward returned {type(result).__name__}, expected a Tensor")
         # An input handed back, or a tensor with a history of its own, becomes a new one on the same memory.
@@ -286,27 +296,33 @@ class Op(Function):
     on_arrays = True
 
     @classmethod
-    def _forward(cls, ctx: Node, args: tuple[Any, ...]) -> Any:
-        arrays = [x.array if isinstance(x, _tensor_type) else x for x in args]
-        return ctx.backend.quietly(cls.forward, ctx, *arrays)
+    def _forward(cls, ctx: Node, args: Sequence[Any]) -> Any:
+        return ctx.backend.quietly(cls.forward, ctx, *args)
 
     @classmethod
-    def _as_output(cls, result: Any, args: tuple[Any, ...], backend: Backend) -> Tensor:
+    def _as_output(cls, result: Any, args: Sequence[Any], backend: Backend) -> Tensor:
         for x in args:
-            if isinstance(x, _tensor_type) and x.array is result:
+            if x is result:
                 return _wrap(result[...], backend)
-        return _wrap_result(result, backend)
+        return _wrap(result if isinstance(result, backend.array_type) else backend.asarray(result), backend)
 
 
-def _record(ctx: Node, args: tuple[Any, ...], outputs: list[Tensor], results: tuple[Any, ...]) -> None:
-    ctx.edges = tuple([(edge_of(x) if need else None) for x, need in zip(args, ctx.needs_input_grad, strict=True)])
-    constants = ctx.non_differentiable
+def _record(
+    ctx: Node, args: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor], results: tuple[Any, ...]
+) -> None:
+    ctx.edges = tuple(
+        [
+            None if not need else x if x._grad_fn is None else (x._grad_fn, x.output_nr)
+            for x, need in zip(args, ctx.needs_input_grad, strict=True)
+        ]
+    )
+    constants, backend = ctx.non_differentiable, ctx.backend
     for nr, out in enumerate(outputs):
-        ctx.outputs.append(OutputMeta(out.array, ctx.backend))
+        ctx.outputs.append(OutputMeta(out.array, backend))
         if out.array.dtype.kind in "fc" and not (constants and any(results[nr] is x for x in constants)):
             out.requires_grad, out._grad_fn, out.output_nr = True, ctx, nr
     if ctx._to_save:
-        ctx._pack(ctx._to_save, args, outputs)
+        ctx._pack(args, forms, outputs)
     if constants:
         del ctx.non_differentiable
     if state.anomaly:

@@ -176,11 +176,11 @@ class Module:
     # ---- attributes -------------------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
-        state = self.__dict__  # during unpickling the dicts may not be there yet
-        for kind in ("_parameters", "_buffers", "_modules"):
-            members = state.get(kind)
-            if members is not None and name in members:
-                return members[name]
+        state = self.__dict__
+        if "_modules" in state:  # during unpickling the dicts may not be there yet
+            for members in (state["_parameters"], state["_buffers"], state["_modules"]):
+                if name in members:
+                    return members[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:

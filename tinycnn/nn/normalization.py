@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd import Tensor, is_recomputing, no_grad
+from ..autograd import Tensor, no_grad
 from ..backend.dtypes import int64
 from ..ops import empty, ones, tensor, zeros
 from ..ops.geometry import check_count
+from ..ops.norm import count_batch
 from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
@@ -103,9 +104,7 @@ class BatchNorm(_Affine):
         tracking = self.training and self.track_running_stats and self.num_batches_tracked is not None
         if tracking:
             assert self.num_batches_tracked is not None
-            if not is_recomputing():
-                with no_grad():
-                    self.num_batches_tracked += 1
+            count_batch(self.num_batches_tracked)
             if self.momentum is None:  # the plain average over all batches
                 share = 1 / self.num_batches_tracked.item()
         mean, var = self.running_mean, self.running_var

@@ -14,6 +14,7 @@ V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning" (20
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
@@ -21,6 +22,9 @@ from .geometry import Pads, Pair, as_batch, check_floating, pair, window_count
 from .registry import Make, Sample, op
 
 __all__ = ["conv2d", "conv_transpose2d"]
+
+
+Shape = tuple[int, ...]
 
 
 class Geometry(NamedTuple):
@@ -151,58 +155,77 @@ def conv2d(
     """
     check_floating("conv2d", input=input, weight=weight, bias=bias)
     x, single = as_batch("conv2d", input)
-    geometry = _geometry("conv2d", weight, stride, padding, dilation, groups)
-    channels, kernel = x.array.shape[1], weight.array.shape
-    if channels != kernel[1] * groups:
-        raise ValueError(
-            f"conv2d: input has {channels} channels, weight {kernel} wants {kernel[1] * groups} (groups={groups})"
-        )
-    if kernel[0] % groups:
-        raise ValueError(f"conv2d: groups={groups} does not divide the {kernel[0]} output channels of weight {kernel}")
-    _check_bias("conv2d", bias, kernel[0])
-    _check_pixels("conv2d", x)
-    for axis in (0, 1):
-        size, pads = x.array.shape[2 + axis], sum(geometry.padding[axis])
-        if window_count(size, kernel[2 + axis], geometry.stride[axis], pads, geometry.dilation[axis]) < 1:
-            raise ValueError(
-                f"conv2d: the padded input, {x.array.shape[2:]} with padding {geometry.padding}, is smaller than the "
-                f"kernel {kernel[2:]} with dilation {geometry.dilation}"
-            )
+    _check_groups("conv2d", groups)
+    geometry = _conv2d_geometry(
+        x.array.shape,
+        weight.array.shape,
+        None if bias is None else bias.array.shape,
+        pair("conv2d", "stride", stride, 1),
+        padding if isinstance(padding, str) else pair("conv2d", "padding", padding, 0),
+        pair("conv2d", "dilation", dilation, 1),
+        groups,
+    )
     y = Conv2d.apply(x, weight, bias, geometry)
     return y.squeeze(0) if single else y
 
 
-def _geometry(name: str, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> Geometry:
-    """The checked geometry of a convolution with this weight."""
-    if weight.array.ndim != 4:
-        raise ValueError(f"{name}: weight must have 4 dimensions, got shape {weight.array.shape}")
-    if 0 in weight.array.shape[2:]:
-        raise ValueError(f"{name}: the kernel is empty, weight has shape {weight.array.shape}")
+def _check_groups(name: str, groups: Any) -> None:
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
         raise ValueError(f"{name}: groups must be a positive integer, got {groups!r}")
-    steps, gaps = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
+
+
+@functools.lru_cache(1024)  # a network calls with the same few shapes again and again
+def _conv2d_geometry(
+    x: Shape, weight: Shape, bias: Shape | None, stride: Pair, padding: Pair | str, dilation: Pair, groups: int
+) -> Geometry:
+    """The checked geometry of a convolution of tensors with these shapes."""
+    geometry = _geometry("conv2d", weight, stride, padding, dilation, groups)
+    if x[1] != weight[1] * groups:
+        raise ValueError(
+            f"conv2d: input has {x[1]} channels, weight {weight} wants {weight[1] * groups} (groups={groups})"
+        )
+    if weight[0] % groups:
+        raise ValueError(f"conv2d: groups={groups} does not divide the {weight[0]} output channels of weight {weight}")
+    _check_bias("conv2d", bias, weight[0])
+    _check_pixels("conv2d", x)
+    for axis in (0, 1):
+        pads = sum(geometry.padding[axis])
+        if window_count(x[2 + axis], weight[2 + axis], stride[axis], pads, dilation[axis]) < 1:
+            raise ValueError(
+                f"conv2d: the padded input, {x[2:]} with padding {geometry.padding}, is smaller than the kernel "
+                f"{weight[2:]} with dilation {dilation}"
+            )
+    return geometry
+
+
+def _geometry(name: str, weight: Shape, stride: Pair, padding: Pair | str, dilation: Pair, groups: int) -> Geometry:
+    """The checked geometry of a convolution with a weight of this shape."""
+    if len(weight) != 4:
+        raise ValueError(f"{name}: weight must have 4 dimensions, got shape {weight}")
+    if 0 in weight[2:]:
+        raise ValueError(f"{name}: the kernel is empty, weight has shape {weight}")
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
             raise ValueError(f"{name}: padding must be 'same', 'valid' or numbers, got {padding!r}")
-        if padding == "same" and steps != (1, 1):
-            raise ValueError(f"{name}: padding='same' needs stride 1, got {steps}")
-        totals = [d * (n - 1) if padding == "same" else 0 for d, n in zip(gaps, weight.array.shape[2:], strict=True)]
+        if padding == "same" and stride != (1, 1):
+            raise ValueError(f"{name}: padding='same' needs stride 1, got {stride}")
+        totals = [d * (n - 1) if padding == "same" else 0 for d, n in zip(dilation, weight[2:], strict=True)]
         pads = (totals[0] // 2, totals[0] - totals[0] // 2), (totals[1] // 2, totals[1] - totals[1] // 2)
     else:
-        top, left = pair(name, "padding", padding, 0)
+        top, left = padding
         pads = (top, top), (left, left)
-    return Geometry(steps, pads, gaps, groups)
+    return Geometry(stride, pads, dilation, groups)
 
 
-def _check_bias(name: str, bias: Tensor | None, channels: int) -> None:
-    if bias is not None and bias.array.shape != (channels,):
-        raise ValueError(f"{name}: bias has shape {bias.array.shape}, weight wants ({channels},)")
+def _check_bias(name: str, bias: Shape | None, channels: int) -> None:
+    if bias is not None and bias != (channels,):
+        raise ValueError(f"{name}: bias has shape {bias}, weight wants ({channels},)")
 
 
-def _check_pixels(name: str, x: Tensor) -> None:
+def _check_pixels(name: str, x: Shape) -> None:
     """An empty batch is a batch; a plane without pixels is a mistake, even where padding would make it some."""
-    if 0 in x.array.shape[2:]:
-        raise ValueError(f"{name}: input has no pixels, shape {x.array.shape}")
+    if 0 in x[2:]:
+        raise ValueError(f"{name}: input has no pixels, shape {x}")
 
 
 def _transpose_samples(make: Make) -> list[Sample]:
@@ -259,7 +282,9 @@ def conv_transpose2d(
     x, single = as_batch(name, input)
     if isinstance(padding, str):
         raise ValueError(f"{name}: padding must be numbers, got {padding!r}")
-    geometry = _geometry(name, weight, stride, padding, dilation, groups)
+    _check_groups(name, groups)
+    steps, pads = pair(name, "stride", stride, 1), pair(name, "padding", padding, 0)
+    geometry = _geometry(name, weight.array.shape, steps, pads, pair(name, "dilation", dilation, 1), groups)
     extra = pair(name, "output_padding", output_padding, 0)
     n, channels, p, q = x.array.shape
     if channels != weight.array.shape[0] or channels % groups:
@@ -279,9 +304,9 @@ def conv_transpose2d(
         raise ValueError(
             f"{name}: input {x.array.shape[2:]} with padding {padding} would give an output of {tuple(sizes)}"
         )
-    _check_pixels(name, x)
+    _check_pixels(name, x.array.shape)
     out_channels = weight.array.shape[1] * groups
-    _check_bias(name, bias, out_channels)
+    _check_bias(name, None if bias is None else bias.array.shape, out_channels)
     y = InputGrad.apply(x, weight, (n, out_channels, *sizes), geometry)
     if bias is not None:
         y = y + bias.reshape(1, out_channels, 1, 1)

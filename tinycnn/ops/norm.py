@@ -9,6 +9,7 @@ features of one sample (layer norm), one group of channels of one sample (group 
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, is_recomputing, run_kernel
@@ -189,19 +190,25 @@ def move_statistics(
     """Move the running statistics to a batch's, of `count` values a channel; there the variance is unbiased."""
     if is_recomputing():
         return
-    _move(running_mean, mean, momentum)
-    _move(running_var, var * (count / (count - 1)), momentum)
+    _move(running_mean, mean, momentum, 1.0)
+    _move(running_var, var, momentum, count / (count - 1))
 
 
-def _move(running: Tensor | None, batch: Tensor, momentum: float) -> None:
-    """running = (1 - momentum) * running + momentum * batch, in place."""
+def _move(running: Tensor | None, batch: Tensor, momentum: float, correction: float) -> None:
+    """running = (1 - momentum) * running + momentum * correction * batch, in place."""
     if running is not None:
-        moved = running.backend.quietly(
-            lambda old, new: old * (1 - momentum) + new * momentum, running.array, batch.array
-        )
-        moved = moved if running.array.dtype.kind == "c" else moved.real
+        share = momentum * correction
+        moved = running.backend.quietly(lambda old, new: old * (1 - momentum) + new * share, running.array, batch.array)
+        moved = moved.real if moved.dtype.kind == "c" and running.array.dtype.kind != "c" else moved
         running.backend.on_device(running.array.__setitem__, ..., moved)
         running._version[0] += 1
+
+
+def count_batch(counter: Tensor) -> None:
+    """Add 1 to a counter of batches, in place."""
+    if not is_recomputing():
+        counter.array = counter.backend.on_device(operator.iadd, counter.array, 1)
+        counter._version[0] += 1
 
 
 class Standardize(Op):
