@@ -239,9 +239,10 @@ def _run(
         wanted, useful = _plan(walk, targets)
         while walk.heap:
             node, grads = walk.pop()
-            for nr, places in wanted.get(node, {}).items():
-                for i in places:
-                    found[i] = grads[nr]
+            if node in wanted:
+                for nr, places in wanted[node].items():
+                    for i in places:
+                        found[i] = grads[nr]
             if useful is None or node in useful:
                 for edge, g in zip(node.edges, _run_node(node, grads), strict=True):
                     if edge is not None and g is not None:

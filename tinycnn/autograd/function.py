@@ -17,7 +17,7 @@ import itertools
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ..backend import Array, Backend
 from .grad_mode import no_grad, state
@@ -30,13 +30,12 @@ Edge = Any  # a leaf Tensor, or (Node, which output of it), or None where no gra
 next_seq = itertools.count().__next__
 
 
-class OutputMeta:
-    """What the engine has to know of an output that may be gone: its shape, dtype and backend."""
+class OutputMeta(NamedTuple):
+    """What the engine has to know of an output that may be gone."""
 
-    __slots__ = ("backend", "dtype", "shape")
-
-    def __init__(self, array: Array, backend: Backend) -> None:
-        self.shape, self.dtype, self.backend = array.shape, array.dtype, backend
+    shape: tuple[int, ...]
+    dtype: Any
+    backend: Backend
 
 
 class _Saved:
@@ -246,7 +245,9 @@ class Function:
         single = not isinstance(results, tuple)
         if single:
             results = (results,)
-        outputs = [cls._as_output(result, forms, backend) for result in results]
+            outputs = [cls._as_output(results[0], forms, backend)]
+        else:
+            outputs = [cls._as_output(result, forms, backend) for result in results]
         if state.anomaly and not state.in_backward:
             _check_forward(ctx, args, outputs)
         if cls.is_view:
@@ -310,16 +311,15 @@ class Op(Function):
 def _record(
     ctx: Node, args: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor], results: tuple[Any, ...]
 ) -> None:
-    ctx.edges = tuple(
-        [
-            None if not need else x if x._grad_fn is None else (x._grad_fn, x.output_nr)
-            for x, need in zip(args, ctx.needs_input_grad, strict=True)
-        ]
-    )
+    edges: list[Edge] = []
+    for x, need in zip(args, ctx.needs_input_grad, strict=True):
+        edges.append(None if not need else x if x._grad_fn is None else (x._grad_fn, x.output_nr))
+    ctx.edges = tuple(edges)
     constants, backend = ctx.non_differentiable, ctx.backend
     for nr, out in enumerate(outputs):
-        ctx.outputs.append(OutputMeta(out.array, backend))
-        if out.array.dtype.kind in "fc" and not (constants and any(results[nr] is x for x in constants)):
+        array = out.array
+        ctx.outputs.append(OutputMeta(array.shape, array.dtype, backend))
+        if array.dtype.kind in "fc" and not (constants and any(results[nr] is x for x in constants)):
             out.requires_grad, out._grad_fn, out.output_nr = True, ctx, nr
     if ctx._to_save:
         ctx._pack(args, forms, outputs)
