@@ -428,6 +428,28 @@ def test_moments_keep_their_digits_far_from_zero() -> None:
 
 
 @needs_numba
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fast_running_statistics(dtype: Any) -> None:
+    """They are moved in place, also where they lie apart in memory."""
+    rng = np.random.default_rng(0)
+    moments = rng.standard_normal(5), rng.random(5)
+    running = [
+        random(rng, (5,), dtype),
+        rng.random(5).astype(dtype),
+        np.zeros((5, 2), dtype)[:, 0],
+        np.ones(10, dtype)[::2],
+    ]
+    for mean, var in (running[:2], running[2:]):
+        expected = mean.copy(), var.copy()
+        plain("move_statistics", *expected, *moments, 0.25, 1.5)
+        fast("move_statistics", mean, var, *moments, 0.25, 1.5)
+        for moved, wanted in zip((mean, var), expected, strict=True):
+            assert moved.dtype == dtype
+            np.testing.assert_allclose(moved, wanted, rtol=4 * np.finfo(dtype).eps)
+        check("inverse_std", np.abs(var), 1e-3, scale=4)
+
+
+@needs_numba
 def test_batch_norm_of_no_images() -> None:
     x = np.zeros((0, 3, 4, 4), np.float32)
     one = np.ones(3)
@@ -564,6 +586,7 @@ STEPS: dict[str, list[tuple[tuple[bool, ...], tuple[Any, ...]]]] = {
     ],
     "adagrad_step": [((True,), (0.1, 1e-10, decay)) for decay in (0.0, 0.1)],
 }
+IN_PLACE = {*STEPS, "move_statistics"}
 ALL_STEPS = [(name, *case) for name, cases in STEPS.items() for case in cases]
 
 
@@ -656,6 +679,8 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "add", (part, x)
     yield "channel_moments", (x,)
     yield "channel_sum", (x,)
+    yield "inverse_std", (inv_std, 1e-5)
+    yield "move_statistics", (mean.copy(), inv_std.copy(), mean, inv_std, 0.25, 1.5)
     yield "batch_norm_transform", (x, mean, inv_std, None, None)
     yield "batch_norm_backward", (g, x, mean, inv_std, None)
     yield "batch_norm_relu", (x, mean, inv_std, None, None, g)
@@ -672,8 +697,8 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 
 def run_fresh(name: str, args: tuple[Any, ...]) -> tuple[Array, ...]:
-    """Run a fast kernel; those of the optimisers give the arrays that they change."""
-    if name not in STEPS:
+    """Run a fast kernel; those that work in place give the arrays that they change."""
+    if name not in IN_PLACE:
         return as_tuple(fast(name, *args))
     args = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
     fast(name, *args)

@@ -25,7 +25,14 @@ from .elementwise import (
     tanh_backward,
 )
 from .join import add, concatenate
-from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
+from .norm import (
+    batch_norm_backward,
+    batch_norm_transform,
+    channel_moments,
+    channel_sum,
+    inverse_std,
+    move_statistics,
+)
 from .norm_relu import batch_norm_relu, batch_norm_relu_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
@@ -57,12 +64,14 @@ KERNELS: dict[str, Callable[..., Any]] = {
         gelu,
         gelu_backward,
         im2col,
+        inverse_std,
         leaky_relu,
         leaky_relu_backward,
         log_softmax,
         log_softmax_backward,
         matmul,
         max_pool2d,
+        move_statistics,
         relu,
         relu_backward,
         rmsprop_step,

@@ -21,7 +21,14 @@ from .elementwise import (
     tanh_backward,
 )
 from .join import add, concatenate
-from .norm import batch_norm_backward, batch_norm_transform, channel_moments, channel_sum
+from .norm import (
+    batch_norm_backward,
+    batch_norm_transform,
+    channel_moments,
+    channel_sum,
+    inverse_std,
+    move_statistics,
+)
 from .norm_relu import batch_norm_relu, batch_norm_relu_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
@@ -67,6 +74,9 @@ def _pools(x: Array) -> None:
 def _norms(x: Array) -> None:
     channel_sum(x)
     mean, variance = channel_moments(x)
+    inverse_std(variance, 1e-5)
+    inverse_std(variance.astype(x.dtype), 1e-5)
+    move_statistics(mean.astype(x.dtype), variance.astype(x.dtype), mean, variance, 0.1, 1.0)
     batch_norm_backward(batch_norm_transform(x, mean, variance, None, None), x, mean, variance, None)
     for shortcut in (None, x):
         y = batch_norm_relu(x, mean, variance, None, None, shortcut)

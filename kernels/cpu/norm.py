@@ -13,6 +13,7 @@ are long enough for vector code; a sum then has as many parts as pixels were fol
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,38 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     mean, variance = np.empty(channels), np.empty(channels)
     _join(0, means, squares, rows, mean, variance)
     return mean, variance
+
+
+@kernel
+def _inverse_std(variance: Array, eps: float, out: Array) -> None:
+    for c in range(out.size):
+        out[c] = 1 / math.sqrt(variance[c] + eps)
+
+
+def inverse_std(variance: Array, eps: float) -> Array:
+    out = np.empty(variance.shape, variance.dtype)
+    _inverse_std(0, contiguous(variance), float(eps), out)
+    return out
+
+
+@kernel
+def _move_statistics(
+    running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
+) -> None:
+    for c in range(mean.size):
+        running_mean[c] = running_mean[c] * (1 - momentum) + mean[c] * momentum
+        running_var[c] = running_var[c] * (1 - momentum) + var[c] * (momentum * correction)
+
+
+def move_statistics(
+    running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
+) -> None:
+    lines = contiguous(running_mean), contiguous(running_var)
+    moments = contiguous(mean.astype(np.float64, copy=False)), contiguous(var.astype(np.float64, copy=False))
+    _move_statistics(0, *lines, *moments, float(momentum), float(correction))
+    for line, running in zip(lines, (running_mean, running_var), strict=True):
+        if line is not running:
+            running[...] = line
 
 
 @kernel

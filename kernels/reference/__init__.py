@@ -2,7 +2,7 @@
 
 Every function takes the array library first (`xp`: `numpy` or `cupy`), then arrays of one floating dtype, then plain
 integers. It accepts any memory strides, changes none of its inputs and returns fresh arrays; only the optimisers'
-steps (`optim.py`) work in place.
+steps (`optim.py`) and `move_statistics` work in place.
 
 Letters, the same in every file:
 
@@ -37,6 +37,8 @@ from .norm import (
     batch_norm_transform,
     channel_moments,
     channel_sum,
+    inverse_std,
+    move_statistics,
 )
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
@@ -64,12 +66,14 @@ KERNELS = (
     "gelu",
     "gelu_backward",
     "im2col",
+    "inverse_std",
     "leaky_relu",
     "leaky_relu_backward",
     "log_softmax",
     "log_softmax_backward",
     "matmul",
     "max_pool2d",
+    "move_statistics",
     "relu",
     "relu_backward",
     "rmsprop_step",

@@ -35,6 +35,20 @@ def channel_moments(xp: Any, x: Array) -> tuple[Array, Array]:
     return mean, _sum(xp, centred * centred) / count
 
 
+def inverse_std(xp: Any, variance: Array, eps: float) -> Array:
+    """1 / sqrt(variance + eps), (C,) -> (C,)."""
+    return 1 / xp.sqrt(variance + eps)
+
+
+def move_statistics(
+    xp: Any, running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
+) -> None:
+    """running = (1 - momentum) * running + momentum * batch, in place, all (C,); var is first multiplied by
+    `correction`, which makes it unbiased."""
+    running_mean[...] = running_mean * (1 - momentum) + mean * momentum
+    running_var[...] = running_var * (1 - momentum) + var * (momentum * correction)
+
+
 def batch_norm_transform(
     xp: Any, x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None
 ) -> Array:

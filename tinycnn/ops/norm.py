@@ -32,7 +32,7 @@ class BatchNorm(Op):
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
         kernels = ctx.backend.kernels
         mean, var = kernels.channel_moments(x)
-        inv_std = 1 / ctx.backend.sqrt(var + eps)
+        inv_std = kernels.inverse_std(var, eps)
         ctx.eps = eps
         ctx.save_for_backward(x, weight, mean, inv_std)
         ctx.mark_non_differentiable(mean, var)
@@ -143,7 +143,7 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var must be given when training=False")
-        inv_std = (running_var.detach() + eps) ** -0.5
+        inv_std = run_kernel("inverse_std", running_var, eps)
         y = FrozenBatchNorm.apply(x, weight, bias, running_mean.detach(), inv_std)
     else:
         count = x.array.size // shape[1] if shape[1] else 0
@@ -190,11 +190,20 @@ def move_statistics(
     """Move the running statistics to a batch's, of `count` values a channel; there the variance is unbiased."""
     if is_recomputing():
         return
-    _move(running_mean, mean, momentum, 1.0)
-    _move(running_var, var, momentum, count / (count - 1))
+    share, correction = float(momentum), count / (count - 1)
+    if running_mean is not None and running_var is not None:
+        arrays = [t.array for t in (running_mean, running_var, mean, var)]
+        if all(a.dtype.char in "fd" for a in arrays):
+            backend = running_mean.backend
+            backend.quietly(backend.kernels.move_statistics, *arrays, share, correction)
+            running_mean._version[0] += 1
+            running_var._version[0] += 1
+            return
+    _move(running_mean, mean, share)
+    _move(running_var, var, share, correction)
 
 
-def _move(running: Tensor | None, batch: Tensor, momentum: float, correction: float) -> None:
+def _move(running: Tensor | None, batch: Tensor, momentum: float, correction: float = 1.0) -> None:
     """running = (1 - momentum) * running + momentum * correction * batch, in place."""
     if running is not None:
         share = momentum * correction

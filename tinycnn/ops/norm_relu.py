@@ -25,7 +25,7 @@ class BatchNormReLU(Op):
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float, shortcut: Any) -> Any:
         kernels = ctx.backend.kernels
         mean, var = kernels.channel_moments(x)
-        inv_std = 1 / ctx.backend.sqrt(var + eps)
+        inv_std = kernels.inverse_std(var, eps)
         y = kernels.batch_norm_relu(x, mean, inv_std, weight, bias, shortcut)
         ctx.eps = eps
         ctx.save_for_backward(x, weight, mean, inv_std, y)
@@ -91,11 +91,18 @@ def batch_norm_relu(
     check_flag("batch_norm_relu", "training", training)
     if shortcut is not None and tuple(shortcut.shape) != tuple(input.shape):
         raise ValueError(f"batch_norm_relu: shortcut has shape {tuple(shortcut.shape)}, input has {tuple(input.shape)}")
-    fused = training and input.ndim == 4 and input.array.dtype.kind == "f" and input.numel() > input.shape[1]
-    if not fused:
+    shape = input.array.shape
+    can_fuse = len(shape) == 4 and input.array.dtype.kind == "f" and input.array.size > shape[1]
+    if can_fuse and not training and running_mean is not None and running_var is not None:
+        tensors = (input, weight, bias, shortcut)
+        if not is_grad_enabled() or not any(t is not None and t.requires_grad for t in tensors):
+            check_batch_norm("batch_norm_relu", input, running_mean, running_var, weight, bias, eps)
+            inv_std = run_kernel("inverse_std", running_var, eps)
+            return run_kernel("batch_norm_relu", input, running_mean, inv_std, weight, bias, shortcut)
+    if not (can_fuse and training):
         y = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
         return (y if shortcut is None else y + shortcut).relu()
     check_batch_norm("batch_norm_relu", input, running_mean, running_var, weight, bias, eps)
     y, mean, var = BatchNormReLU.apply(input, weight, bias, eps, shortcut)
-    move_statistics(running_mean, running_var, mean, var, input.numel() // input.shape[1], momentum)
+    move_statistics(running_mean, running_var, mean, var, input.array.size // shape[1], momentum)
     return y
