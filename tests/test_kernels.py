@@ -366,10 +366,10 @@ def test_fast_avg_pool2d(geometry: tuple[Any, ...], dtype: Any) -> None:
     x_shape, kernel, stride, padding, _, out_size = geometry
     rng = np.random.default_rng(0)
     x, g = random(rng, x_shape, dtype), random(rng, (*x_shape[:2], *out_size), dtype)
-    divisor = divisor_of(geometry, dtype)
-    window = kernel, stride, padding, divisor
-    check("avg_pool2d", x, *window, terms=kernel[0] * kernel[1], layouts=tuple(LAYOUTS))
-    check("avg_pool2d_backward", g, x_shape[2:], *window, terms=kernel[0] * kernel[1], layouts=tuple(LAYOUTS))
+    for divisor in (divisor_of(geometry, dtype), np.full(out_size, 3, dtype)):
+        window = kernel, stride, padding, divisor
+        check("avg_pool2d", x, *window, terms=kernel[0] * kernel[1], layouts=tuple(LAYOUTS))
+        check("avg_pool2d_backward", g, x_shape[2:], *window, terms=kernel[0] * kernel[1], layouts=tuple(LAYOUTS))
 
 
 @pytest.mark.parametrize("run", [plain, pytest.param(fast, marks=needs_numba)])
@@ -669,6 +669,9 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "adaptive_max_pool2d", (x, (5, 5))
     yield "avg_pool2d", (x, *pool, divisor)
     yield "avg_pool2d_backward", (g[:, :, :16, :16], (32, 32), *pool, divisor)
+    tiles = (3, 2), (3, 2), (0, 0), np.full((10, 16), 6, dtype)
+    yield "avg_pool2d", (x, *tiles)
+    yield "avg_pool2d_backward", (g[:, :, :10, :16], (32, 32), *tiles)
     yield "gather_plane", (x, where)
     yield "scatter_plane", (g[:, :, :16, :16], where, (32, 32))
     mean, inv_std = random(rng, (16,)), np.abs(random(rng, (16,)))

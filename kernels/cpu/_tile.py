@@ -26,16 +26,18 @@ from llvmlite import ir
 
 from ._simd import FLOAT_BYTES, Chip, Value, Writer, compiled
 
-ARITY = 13
+ARITY = 14
 
 
 def tile(chip: Chip, rows: int, vectors: int, view: str, masked: bool = False, lines: int = 1) -> int:
-    """The address of f(a, a_step, a_run, b, start, start_row, c, c_row, inner, outer, last, a_line, c_line).
+    """The address of f(a, a_step, a_run, b, start, start_row, c, c_row, inner, outer, last, a_line, c_line,
+    b_step).
 
     a_step: from one row ("rows") or column ("columns") to the next; a_run: from one run to the next; start_row, c_row:
     from row to row of start and c. All in bytes. start_row 0 starts every row with the same numbers, a bias.
     If masked, only the first `last` lanes of the last vector of c are written. The rows can be those of several
-    `lines`, one a_line apart in a and c_line in c.
+    `lines`, one a_line apart in a and c_line in c. With "columns" a step's vectors of b lie b_step
+    behind the last one's, else they are packed.
     """
     assert view in ("packed", "rows", "columns")
     return compiled(chip, ARITY, _tile, rows, vectors, view, masked, lines)
@@ -56,6 +58,7 @@ def _tile(
     last: Value,
     a_line: Value,
     c_line: Value,
+    b_step: Value,
     rows: int,
     vectors: int,
     view: str,
@@ -93,7 +96,7 @@ def _tile(
         for v in range(vectors):
             sums[i * vectors + v] = write.fma(factor, columns[v], sums[i * vectors + v])
     a_now = write.add(a_now, a_step if view == "columns" else FLOAT_BYTES)
-    b_now = write.add(b_now, 2 * write.bytes)
+    b_now = write.add(b_now, b_step if view == "columns" else 2 * write.bytes)
     k = write.add(k, 1)
     step_values.close(step, [k, a_now, b_now, *sums])
     builder.cbranch(builder.icmp_signed("<", k, inner), step, after_run)

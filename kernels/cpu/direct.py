@@ -119,7 +119,7 @@ def _some_rows(job: int, thread: int, at: int) -> None:
                         (
                             line + q * f.across * f.pixel, f.across * f.pixel, f.line, w, bias, 0,
                             y + p * f.y_row + q * f.y_pixel, f.y_pixel, f.run, f.kernel_rows, f.last_lanes,
-                            f.down * f.line, f.y_row,
+                            f.down * f.line, f.y_row, 0,
                         ),
                     )  # fmt: skip
 

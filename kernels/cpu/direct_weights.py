@@ -5,8 +5,10 @@
 Now neighbouring j are the rows of the micro-kernel's block of sums, and it adds up over the pixels of some rows of
 the output. A job takes a part of all rows of the output, a strip of them at a time: it copies the lines of x that they
 see, with their padding, and g into panels of two vectors of channels, and adds to sums of its own, which fit into its
-core's cache. If they would not, a job takes some of the panels only. At last the parts are added up. Into how many
-parts the rows are cut follows from the shapes, so the order is always the same.
+core's cache. If they would not, a job takes some of the panels only. Where one panel holds all channels, g is read
+as it lies: lanes beyond the last channel then add up what the next pixel holds, and nobody reads them; only the last
+strip, beyond which nothing may be read, is copied. At last the parts are added up. Into how many parts the rows are cut
+follows from the shapes, so the order is always the same.
 """
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ class _Part(NamedTuple):
     work: int  # of a thread: padded lines, then panels (panel, pixel, 2 lanes)
     work_step: int
     packed: int
+    as_it_lies: int  # whether g is its own only panel
 
 
 @helper
@@ -108,8 +111,12 @@ def _sum(job: int, thread: int, at: int) -> None:
         _copy_lines(f, n, p * f.down - f.top, (rows - 1) * f.down + f.kernel_rows, lines)
         for panel in range(share * f.share, min(f.panels, (share + 1) * f.share)):
             function = f.last if panel == f.panels - 1 else f.whole
-            packed = lines + f.packed
-            _pack(f, (n * f.rows + p) * f.columns, rows * f.columns, panel, packed)
+            pixel = (n * f.rows + p) * f.columns
+            if f.as_it_lies and strip < f.total - 1:
+                b, b_step = f.g + pixel * f.out_channels * FLOAT_BYTES, f.out_channels * FLOAT_BYTES
+            else:
+                b, b_step = lines + f.packed, double
+                _pack(f, pixel, rows * f.columns, panel, b)
             for r in range(f.kernel_rows):
                 sums = f.sums + ((part * f.panels + panel) * f.kernel_rows + r) * f.sums_row
                 for j in range(0, f.run, f.group):
@@ -118,8 +125,8 @@ def _sum(job: int, thread: int, at: int) -> None:
                     call(
                         function,
                         (
-                            lines + r * f.line + j * FLOAT_BYTES, f.across * f.pixel, f.down * f.line, packed, start,
-                            step, to, double, f.columns, rows, 0, 0, 0,
+                            lines + r * f.line + j * FLOAT_BYTES, f.across * f.pixel, f.down * f.line, b, start,
+                            step, to, double, f.columns, rows, 0, 0, 0, b_step,
                         ),
                     )  # fmt: skip
 
@@ -165,7 +172,7 @@ def _unpack(job: int, thread: int, at: int) -> None:
                 move(to + (j * taps + tap) * FLOAT_BYTES, source)
 
 
-_FEWEST_RUN, _FEWEST = 3, 7  # numbers of a run, and output channels
+_FEWEST_RUN, _FEWEST = 3, 5  # numbers of a run, and output channels
 
 
 def suits(channels: int, out_channels: int, kernel_size: Pair, columns: int) -> bool:
@@ -219,6 +226,7 @@ def _plan(
     strips_part = _Part(
         Place(_X), x_shape[1], x_shape[2], pixel, *origin, *stride, Place(_G), p, q, k, line, r, run, group, strip,
         strips, n * strips, parts, some, lanes, panels, sums, sums_row, zeros, whole, last, work, work_step, packed,
+        panels == 1 and q * k >= 2 * lanes,
     )  # fmt: skip
     blocks = -(-c // lanes)
     unpack = _Unpack(sums, sums_row, k, c, r, s, blocks, lanes, transpose(chip), work, unpack_step, Place(_GW))

@@ -2,9 +2,9 @@
 
 Max-pooling walks over the taps of a window and compares whole pixels, all channels at once. Average pooling is
 separable: rows are added first, as long lines of W*C numbers, then columns, which costs R + S additions instead of
-R*S. Its gradient runs the same two steps backwards and in the other order; each line of the result gathers what belongs
-to it, so no two threads ever write to the same place. Indices in the inner loops are unsigned, for the reason given in
-`conv.py`.
+R*S (windows that lie side by side are in `pool_tiles.py`). Its gradient runs the same two steps backwards and in the
+other order; each line of the result gathers what belongs to it, so no two threads ever write to the same place. Indices
+in the inner loops are unsigned, for the reason given in `conv.py`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import numpy as np
 from numpy import uint64
 
 from ..memory import empty
+from . import pool_tiles
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous
 
+_FEW_CHANNELS = 24  # with more, loops over them are as good as a table
 _SPLIT = 32  # channels of one job, where images alone would be too few
 
 
@@ -229,7 +231,9 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, divisor
     n, h, w, c = pixels.shape
     p, q = divisor.shape
     y = empty((n, p, q, c), x.dtype)
-    if y.size:
+    if y.size and c <= _FEW_CHANNELS and pool_tiles.suits((h, w), kernel_size, stride, padding, divisor):
+        pool_tiles.avg_pool2d(pixels, y, kernel_size, divisor[0, 0])
+    elif y.size:
         lines = empty((n * p, w * c), x.dtype)
         share = contiguous((1 / divisor).astype(x.dtype))
         planes = pixels.reshape(n, h, w * c), y.reshape(n * p, q * c)
@@ -275,6 +279,8 @@ def avg_pool2d_backward(g: Array, size: Pair, kernel_size: Pair, stride: Pair, p
     gx = empty((n, h, w, c), g.dtype)
     if g.size == 0:
         gx[...] = 0
+    elif gx.size and pool_tiles.suits(size, kernel_size, stride, padding, divisor):
+        pool_tiles.avg_pool2d_backward(values, gx, kernel_size, divisor[0, 0])
     elif gx.size:
         lines = empty((n * h, q * c), g.dtype)
         share = contiguous((1 / divisor).astype(g.dtype))

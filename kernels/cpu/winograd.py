@@ -271,7 +271,8 @@ def _multiply(p: _Products, panel: int, blocks: int, v: int, u: int, start: int,
             a, c = v + place * p.v_step + first * vector, products + place * p.m_step + first * 2 * vector
             begin, row = (start, 0) if start else (c, 2 * vector)
             call(
-                function, (a, 0, p.tiles * vector, u + place * p.u_step, begin, row, c, 2 * vector, 0, blocks, 0, 0, 0)
+                function,
+                (a, 0, p.tiles * vector, u + place * p.u_step, begin, row, c, 2 * vector, 0, blocks, 0, 0, 0, 0),
             )
 
 

@@ -115,7 +115,7 @@ def _add_up(
                 v = v_at + place * s.v_place + (c_first + c) * FLOAT_BYTES
                 sums = to + place * s.s_place + panel * s.s_panel + c * 2 * vector
                 begin, step = (sums, 2 * vector) if again else (s.zeros, 0)
-                call(function, (v, s.v_tile, 0, d, begin, step, sums, 2 * vector, tiles, 1, 0, 0, 0))
+                call(function, (v, s.v_tile, 0, d, begin, step, sums, 2 * vector, tiles, 1, 0, 0, 0, 2 * vector))
 
 
 @helper

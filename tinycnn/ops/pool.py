@@ -7,6 +7,7 @@ and so is its gradient: those two Ops are each other's derivative as well.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ..autograd import Op, Tensor, wrap
@@ -298,16 +299,25 @@ def avg_pool2d(
     out_size = pool_size("avg_pool2d", size, *window, ceil_mode)
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
-    rows, columns = (_counted(out_size[i], size[i], kernel[i], steps[i], pads[i], count_include_pad) for i in (0, 1))
-    counts = [[float(divisor_override or r * c) for c in columns] for r in rows]
+    counts = _divisors(out_size, size, kernel, steps, pads, count_include_pad, divisor_override)
     kind = x.array.real.dtype
-    if all(n == counts[0][0] for row in counts for n in row):
-        divisor = x.backend.full(out_size, counts[0][0], kind)  # nothing to copy to a GPU
+    if isinstance(counts, float):
+        divisor = x.backend.full(out_size, counts, kind)  # nothing to copy to a GPU
     else:
         divisor = x.backend.asarray(counts, dtype=kind)
     kernel, pads = _reaching("avg_pool2d", size, window, out_size)
     y = AvgPool2d.apply(x, kernel, steps, pads, wrap(divisor, x.backend))
     return y.squeeze(0) if single else y
+
+
+@functools.lru_cache(256)
+def _divisors(
+    out_size: Pair, size: Pair, kernel: Pair, stride: Pair, padding: Pair, include_pad: bool, override: int | None
+) -> float | tuple[tuple[float, ...], ...]:
+    """What the sum of each window is divided by, (P, Q); one number if it is the same for all."""
+    rows, columns = (_counted(out_size[i], size[i], kernel[i], stride[i], padding[i], include_pad) for i in (0, 1))
+    counts = tuple(tuple(float(override or r * c) for c in columns) for r in rows)
+    return counts[0][0] if len({n for row in counts for n in row}) == 1 else counts
 
 
 def _counted(windows: int, size: int, kernel: int, stride: int, pad: int, include_pad: bool) -> list[int]:
