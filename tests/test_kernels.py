@@ -740,8 +740,7 @@ def test_nothing_leaks_from_uninitialised_memory(dtype: Any, monkeypatch: pytest
     expected = [run_fresh(name, args) for name, args in calls]
     poison_fresh_memory(monkeypatch, numpys_too=True)
     for (name, args), results in zip(calls, expected, strict=True):
-        if hasattr(layout._local, "memory"):
-            layout._local.memory.fill(255)  # all bits set: a NaN
+        layout._scratch.memory.fill(255)  # all bits set: a NaN
         for a, e in zip(run_fresh(name, args), results, strict=True):
             np.testing.assert_array_equal(a, e, err_msg=name)
 

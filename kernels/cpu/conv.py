@@ -24,7 +24,7 @@ import numpy as np
 from numpy import uint64
 
 from ..memory import empty, zeros
-from . import _simd, direct, direct_weights, planes, winograd, winograd_weights
+from . import _simd, direct, direct_weights, gemm, planes, winograd, winograd_weights
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous, scratch
 
@@ -212,7 +212,7 @@ def _correlate(
         pixels = x.reshape(n * h * w, c)
         for g, matrix in enumerate(matrices):
             part = pixels[:, g * count : (g + 1) * count]
-            np.matmul(part, matrix.T, out=out[:, g * k_count : (g + 1) * k_count])
+            gemm.multiply(part, matrix.T, out[:, g * k_count : (g + 1) * k_count])
         return
     if groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q)):
         planes.correlate(x, matrices[0], y, kernel_size, origin, dilation)
@@ -225,7 +225,7 @@ def _correlate(
         for g, matrix in enumerate(matrices):
             pixel = c, g * count
             _im2col(cols.size, lines, cols, start, p, pixel, count, kernel_size, stride, origin, dilation)
-            np.matmul(windows, matrix.T, out=out[start * q : end * q, g * k_count : (g + 1) * k_count])
+            gemm.multiply(windows, matrix.T, out[start * q : end * q, g * k_count : (g + 1) * k_count])
 
 
 def _add_bias(y: Array, bias: Array) -> None:
@@ -295,7 +295,7 @@ def conv2d_input_grad(
         for start, end in _blocks(n * p, q * length * g.itemsize):
             cols = scratch((end - start, q, length), g.dtype)
             for i, matrix in enumerate(matrices):
-                np.matmul(values[start * q : end * q, i], matrix, out=cols.reshape(-1, length))
+                gemm.multiply(values[start * q : end * q, i], matrix, cols.reshape(-1, length))
                 _col2im(2 * cols.size, cols, lines, start, p, (c, i * count), count, (r, s), stride, origin, dilation)
     return channels_first(x)
 
@@ -323,17 +323,19 @@ def conv2d_weight_grad(
         inputs = pixels.reshape(n * h * width, groups, count)
         gw = empty((groups, k // groups, count), g.dtype)
         for i in range(groups):
-            np.matmul(values[:, i].T, inputs[:, i], out=gw[i])
+            gemm.multiply(values[:, i].T, inputs[:, i], gw[i])
     elif groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q), planes.MOST_PAIRS_WEIGHT_GRAD):
         gw = planes.weight_grad(gradient, pixels, (r, s), origin, dilation)
     else:
         gw = zeros((groups, k // groups, length), g.dtype)
+        part = empty((k // groups, length), g.dtype)
         lines = pixels.reshape(n, h, width * c)
         for start, end in _blocks(n * p, q * length * g.itemsize):
             cols = scratch((end - start, q, length), g.dtype)
             for i in range(groups):
                 _im2col(cols.size, lines, cols, start, p, (c, i * count), count, (r, s), stride, origin, dilation)
-                gw[i] += values[start * q : end * q, i].T @ cols.reshape(-1, length)
+                gemm.multiply(values[start * q : end * q, i].T, cols.reshape(-1, length), part)
+                gw[i] += part
     return np.ascontiguousarray(gw.reshape(k, r, s, count).transpose(0, 3, 1, 2))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numba import uint64
 
 from ..memory import empty
+from . import gemm
 from ._jit import Array, kernel, prange
 
 _FEW = 16  # rows; from here on the BLAS uses the weights often enough
@@ -124,7 +125,8 @@ def matmul(a: Array, b: Array) -> Array:
     if 1 <= inner <= _FEW and rows * columns >= _LARGE and _lies_plainly(a.T) and _lies_plainly(b):
         _outer_rows(2 * rows * inner * columns, a.T, b, out)
         return out
-    return np.matmul(a, b, out=out)
+    gemm.multiply(a, b, out)
+    return out
 
 
 def _lies_plainly(x: Array) -> bool:

@@ -11,32 +11,31 @@ from tinycnn.autograd.grad_mode import state
 from .mutant import mutant
 
 
-@mutant(engine._Sum, "add", op="silu", wrong="the last gradient wins")
-def engine_last_gradient_wins(right: Any, self: Any, g: Any) -> None:
+@mutant(engine._Pass, "_sum", op="silu", wrong="the last gradient wins")
+def engine_last_gradient_wins(right: Any, self: Any, before: Any, g: Any, place: Any) -> Any:
     """A tensor that is used twice moves the result in two ways, and the chain rule adds them up."""
-    self.grad = g
+    return g
 
 
-@mutant(engine._Sum, "add", op="silu", wrong="the first gradient wins")
-def engine_first_gradient_wins(right: Any, self: Any, g: Any) -> None:
+@mutant(engine._Pass, "_sum", op="silu", wrong="the first gradient wins")
+def engine_first_gradient_wins(right: Any, self: Any, before: Any, g: Any, place: Any) -> Any:
     """No use of a tensor goes before another: all of them add up."""
-    if self.grad is None:
-        self.grad = g
+    return before
 
 
-@mutant(engine._Sum, "add", op="lerp", wrong="adds into a gradient that others hold too")
-def engine_adds_into_what_it_was_given(right: Any, self: Any, g: Any) -> None:
+@mutant(engine._Pass, "_sum", op="lerp", wrong="adds into a gradient that others hold too")
+def engine_adds_into_what_it_was_given(right: Any, self: Any, before: Any, g: Any, place: Any) -> Any:
     """An addition hands the same gradient to both operands; to add into it for one changes it for the other."""
-    if self.grad is None or state.enabled:
-        right(self, g)
-    else:
-        self.grad.array += g.array
+    if state.enabled:
+        return right(self, before, g, place)
+    before.array += g.array
+    return before
 
 
-@mutant(engine._Sum, "add", op="silu", wrong="second order: a sum of gradients forgets its graph")
-def engine_sum_not_recorded(right: Any, self: Any, g: Any) -> None:
+@mutant(engine._Pass, "_sum", op="silu", wrong="second order: a sum of gradients forgets its graph")
+def engine_sum_not_recorded(right: Any, self: Any, before: Any, g: Any, place: Any) -> Any:
     """With create_graph the sum of gradients is itself a function of the inputs."""
-    right(self, g if self.grad is None else g.detach())
+    return right(self, before, g.detach(), place)
 
 
 @mutant(engine, "_accumulate_into", op="add", wrong=".grad is the array that backward was given")
