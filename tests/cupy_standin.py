@@ -18,7 +18,7 @@ import pathlib
 import sys
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import standin_device as device
@@ -414,10 +414,29 @@ def _function(name: str) -> Callable[..., Any]:
     return call
 
 
+class Core:
+    """What of `cupy._core` is used: the state that says how products of a dtype may round."""
+
+    types: ClassVar[dict[str, int]] = {}
+    used: ClassVar[list[int]] = []  # the states that products of float32 ran in
+
+    @classmethod
+    def get_compute_type(cls, dtype: Any) -> int:
+        return cls.types.get(np.dtype(dtype).name, 1)
+
+    @classmethod
+    def set_compute_type(cls, dtype: Any, compute_type: int) -> None:
+        if not 0 <= compute_type <= 7:
+            raise ValueError(f"Unknown compute type: {compute_type}")
+        cls.types[np.dtype(dtype).name] = compute_type
+
+
 def matmul(x1: ndarray, x2: ndarray, *, out: ndarray | None = None) -> ndarray:
     if not (isinstance(x1, ndarray) and isinstance(x2, ndarray)):
         raise TypeError(f"cupy.matmul: Unsupported types {type(x1)}, {type(x2)}")
     device.not_captured("cuBLAS")
+    if x1.dtype == "float32":
+        Core.used.append(Core.get_compute_type("float32"))
     return _run("matmul", np.matmul, (x1, x2), {} if out is None else {"out": out})
 
 
@@ -599,7 +618,9 @@ def install(devices: int = 1) -> types.ModuleType:
         DeviceSynchronized=device.DeviceSynchronized,
     )
     contents["get_default_memory_pool"] = lambda: device.default_pool
-    return _module("cupy", __version__="14.2.0", linalg=linalg, lib=lib, random=random, cuda=cuda, **contents)
+    return _module(
+        "cupy", __version__="14.2.0", linalg=linalg, lib=lib, random=random, cuda=cuda, _core=Core, **contents
+    )
 
 
 def _as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:

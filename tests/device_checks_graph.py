@@ -10,13 +10,20 @@ from device_checks import batch, check, host, refuses
 import tinycnn
 from tinycnn import nn
 
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "SGD": {"momentum": 0.9},
+    "Adam": {"capturable": True},
+    "AdamW": {"capturable": True, "amsgrad": True},
+    "RMSprop": {"capturable": True, "centered": True},
+}
 
-def training(captured: bool, dropout: bool = False) -> tuple[list[float], list[np.ndarray], Any]:
+
+def training(captured: bool, dropout: bool = False, name: str = "SGD") -> tuple[list[float], list[np.ndarray], Any]:
     """Eight steps on changing batches, with a learning rate that changes once."""
     tinycnn.manual_seed(0)
-    parts = [nn.Conv2d(1, 4, 5, stride=2), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    parts = [nn.Conv2d(1, 4, 5, stride=2, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
     net = nn.Sequential(*parts, *([nn.Dropout(0.5)] * dropout), nn.Linear(4 * 36, 10)).double().cuda()
-    optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    optimizer = getattr(tinycnn.optim, name)(net.parameters(), lr=0.1, **OPTIMIZERS[name])
     X, y = batch("cuda")
 
     def step(X: Any, y: Any) -> Any:
@@ -37,9 +44,9 @@ def training(captured: bool, dropout: bool = False) -> tuple[list[float], list[n
 
 @check
 def a_captured_step_trains_as_an_eager_one() -> None:
-    for dropout in (False, True):
-        losses, parameters, run = training(True, dropout)
-        right, right_parameters, _ = training(False, dropout)
+    for dropout, name in ((True, "SGD"), *((False, name) for name in OPTIMIZERS)):
+        losses, parameters, run = training(True, dropout, name)
+        right, right_parameters, _ = training(False, dropout, name)
         assert run.captures == 2  # the second for the new learning rate
         assert np.allclose(losses, right, rtol=1e-8), (losses, right)
         for a, b in zip(parameters, right_parameters, strict=True):
@@ -82,13 +89,19 @@ def a_capture_refuses_what_a_graph_cannot_hold() -> None:
         (w * x).sum().backward()
         adam.step()
 
+    def first_step(x: Any) -> None:
+        fresh = tinycnn.optim.SGD([w], lr=0.1, momentum=0.9)
+        w.grad = x.clone()
+        fresh.step()
+
     for words, step in (
         ("reads from the device", lambda x: x.sum().item()),
         ("reads from the device", lambda x: x.cpu()),
         ("waits for the device", lambda x: x[x > 0]),
         ("copies from the host", lambda x: x + tinycnn.tensor([1.0, 2.0, 3.0, 4.0], device="cuda")),
         ("only uniform ones", lambda x: x + tinycnn.randn(4, device="cuda")),
-        ("counts its steps on the host", adam_step),
+        ("make it with capturable=True", adam_step),
+        ("begins with a step that is not captured", first_step),
     ):
         run = tinycnn.cuda.graph(step, warmup=1)
         run(x)

@@ -331,8 +331,8 @@ def test_fast_gather_and_scatter(geometry: tuple[Any, ...], dtype: Any) -> None:
     g = random(rng, where.shape, dtype)
     check("gather_plane", x, where, layouts=tuple(LAYOUTS), other="channels-last")
     check("gather_plane", x, where, layouts=("planes", "fortran"))
-    check("scatter_plane", g, where, x_shape[2:], terms=9, layouts=tuple(LAYOUTS), other="channels-last")
-    check("scatter_plane", g, where, x_shape[2:], terms=9, layouts=("planes", "fortran"))
+    check("scatter_plane", g, where, x_shape[2:], None, terms=9, layouts=tuple(LAYOUTS), other="channels-last")
+    check("scatter_plane", g, where, x_shape[2:], None, terms=9, layouts=("planes", "fortran"))
 
 
 @pytest.mark.parametrize("run", [plain, pytest.param(fast, marks=needs_numba)])
@@ -341,7 +341,7 @@ def test_no_place_in_a_plane(run: Callable[..., Any]) -> None:
     y, where = run("max_pool2d", np.ones((2, 1, 2, 2)), *POOLS["nothing but padding"][1:])
     assert (y == -np.inf).all()
     assert (where == -1).all()
-    assert (run("scatter_plane", np.ones(where.shape), where, (2, 2)) == 0).all()
+    assert (run("scatter_plane", np.ones(where.shape), where, (2, 2), None) == 0).all()
     assert (run("gather_plane", np.ones((2, 1, 2, 2)), where) == 0).all()
 
 
@@ -349,7 +349,7 @@ def test_no_place_in_a_plane(run: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("name", ["gather_plane", "scatter_plane"])
 def test_an_index_outside_the_plane_raises(name: str) -> None:
     index = np.array([[[[0, 4]]]])
-    args = (np.ones((1, 1, 2, 2)), index) if name == "gather_plane" else (np.ones((1, 1, 1, 2)), index, (2, 2))
+    args = (np.ones((1, 1, 2, 2)), index) if name == "gather_plane" else (np.ones((1, 1, 1, 2)), index, (2, 2), None)
     with pytest.raises(IndexError, match=f"{name}: an index is too large for planes of 2 x 2 pixels"):
         fast(name, *args)
 
@@ -382,7 +382,7 @@ def test_pool_gradients_are_adjoints(geometry: tuple[Any, ...], run: Callable[..
     back = run("avg_pool2d_backward", g, x_shape[2:], *window)
     assert np.vdot(run("avg_pool2d", x, *window), g) == pytest.approx(np.vdot(x, back), rel=1e-9, abs=1e-9)
     where = run("max_pool2d", x, kernel, stride, padding, dilation, out_size)[1]
-    back = run("scatter_plane", g, where, x_shape[2:])
+    back = run("scatter_plane", g, where, x_shape[2:], None)
     assert np.vdot(run("gather_plane", x, where), g) == pytest.approx(np.vdot(x, back), rel=1e-9, abs=1e-9)
 
 
@@ -569,32 +569,45 @@ def test_fast_softmax_of_special_numbers(name: str, dtype: Any) -> None:
 
 # The optimisers' kernels: how many arrays they remember, and numbers to call them with. A None takes an array's place.
 STEPS: dict[str, list[tuple[tuple[bool, ...], tuple[Any, ...]]]] = {
-    "sgd_step": [
+    "sgd_steps": [
         ((remembers,), (0.1, 0.9 * remembers, *rest))
         for remembers in (False, True)
         for rest in ((0.0, 0.0, False), (0.3, 0.1, False), (0.0, 0.1, True))
     ],
-    "adam_step": [
-        ((True, True, peak), (7, 0.1, 0.9, 0.99, 1e-8, decay, decoupled))
+    "adam_steps": [
+        ((True, True, peak, False), (7, 0.1, 0.9, 0.99, 1e-8, decay, decoupled))
         for peak in (False, True)
         for decay, decoupled in ((0.0, False), (0.1, False), (0.1, True))
     ],
-    "rmsprop_step": [
+    "rmsprop_steps": [
         ((True, mean, velocity), (0.1, 0.9, 1e-2, 0.9 * velocity, decay))
         for mean, velocity in itertools.product((False, True), repeat=2)
         for decay in (0.0, 0.1)
     ],
-    "adagrad_step": [((True,), (0.1, 1e-10, decay)) for decay in (0.0, 0.1)],
+    "adagrad_steps": [((True,), (0.1, 1e-10, decay)) for decay in (0.0, 0.1)],
 }
 IN_PLACE = {*STEPS, "move_statistics"}
+STATES = {name: len(cases[0][0]) for name, cases in STEPS.items()}
 ALL_STEPS = [(name, *case) for name, cases in STEPS.items() for case in cases]
+
+
+def stepped(run: Callable[..., Any], name: str, *args: Any) -> Any:
+    """One step of two parameters, of which the second is a copy that comes out the same."""
+    arrays, rest = (list(a) for a in (args[: 2 + STATES[name]], args[2 + STATES[name] :]))
+    copies = [None if a is None else a.copy() for a in arrays]
+    columns = [None if a is None else [a, b] for a, b in zip(arrays, copies, strict=True)]
+    result = run(name, *columns, *rest)
+    for a, b in zip(arrays, copies, strict=True):
+        if a is not None:
+            assert_close(a, b)
+    return result
 
 
 def states_of(name: str, remembers: tuple[bool, ...], rng: np.random.Generator, shape: Any, dtype: Any) -> list[Any]:
     """What an optimiser may remember: squares that are no less than the mean's."""
     states = [np.asarray(random(rng, shape, dtype), dtype) * dtype(0.1) for _ in remembers]
-    if name != "sgd_step":
-        for i in (1, 2) if name == "adam_step" else (0,):
+    if name != "sgd_steps":
+        for i in (1, 2) if name == "adam_steps" else (0,):
             states[i] = abs(states[i]) + dtype(0.5)
     return [s if present else None for s, present in zip(states, remembers, strict=True)]
 
@@ -615,7 +628,7 @@ def test_fast_optimiser_steps(
         for run in (fast, plain):
             p, g = LAYOUTS[of_param](param.copy()), LAYOUTS[of_grad](grad)
             memory = [None if s is None else LAYOUTS[of_state](s.copy()) for s in states]
-            assert run(name, p, g, *memory, *numbers) is None
+            assert stepped(run, name, p, g, *memory, *numbers) is None
             np.testing.assert_array_equal(g, grad)
             results.append((p, *(m for m in memory if m is not None)))
         assert_close(*results, scale=2)
@@ -623,14 +636,28 @@ def test_fast_optimiser_steps(
             assert not np.array_equal(results[0][0], param)
 
 
+@pytest.mark.parametrize("run", [plain, pytest.param(fast, marks=needs_numba)])
+def test_steps_counted_in_memory(run: Callable[..., Any]) -> None:
+    """Adam's number of the step, given in an array or as it is; the arrays are counted up one by one."""
+    counts = [np.asarray(start, np.float32) for start in (2, 6)]
+    run("count_up", counts)
+    assert counts == [3, 7]
+    for count in counts:
+        params = [np.ones(3), np.ones(3)]
+        for param, by in zip(params, ((count, 0), (None, int(count))), strict=True):
+            states = [np.full(3, 0.5)], [np.full(3, 0.25)], None, None if by[0] is None else [by[0]]
+            run("adam_steps", [param], [np.ones(3)], *states, by[1], 0.1, 0.9, 0.99, 1e-8, 0.1, True)
+        assert_close(*params)
+
+
 @needs_numba
 @pytest.mark.parametrize("name", STEPS)
 def test_steps_without_decay_leave_infinity_alone(name: str) -> None:
-    decay = {"sgd_step": 3, "adam_step": 5, "rmsprop_step": 4, "adagrad_step": 2}[name]
+    decay = {"sgd_steps": 3, "adam_steps": 5, "rmsprop_steps": 4, "adagrad_steps": 2}[name]
     for remembers, numbers in STEPS[name]:
         if numbers[decay] == 0:
             param = np.array([np.inf, 1.0])
-            fast(name, param, np.ones(2), *(np.ones(2) if r else None for r in remembers), *numbers)
+            stepped(fast, name, param, np.ones(2), *(np.ones(2) if r else None for r in remembers), *numbers)
             assert param[0] == np.inf
 
 
@@ -638,7 +665,8 @@ def test_steps_without_decay_leave_infinity_alone(name: str) -> None:
 def test_an_amsgrad_step_keeps_nan() -> None:
     param, square, peak = (np.full(2, start) for start in (1.0, 0.0, 0.5))
     for run in (fast, plain):
-        run("adam_step", param, np.array([np.nan, 1.0]), np.zeros(2), square, peak, *STEPS["adam_step"][0][1])
+        states = np.zeros(2), square, peak, None
+        stepped(run, "adam_steps", param, np.array([np.nan, 1.0]), *states, *STEPS["adam_steps"][0][1])
         assert np.isnan(param).tolist() == np.isnan(square).tolist() == np.isnan(peak).tolist() == [True, False]
 
 
@@ -673,7 +701,7 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "avg_pool2d", (x, *tiles)
     yield "avg_pool2d_backward", (g[:, :, :10, :16], (32, 32), *tiles)
     yield "gather_plane", (x, where)
-    yield "scatter_plane", (g[:, :, :16, :16], where, (32, 32))
+    yield "scatter_plane", (g[:, :, :16, :16], where, (32, 32), None)
     mean, inv_std = random(rng, (16,)), np.abs(random(rng, (16,)))
     rows, matrix = random(rng, (5, 1500), dtype), random(rng, (1500, 300), dtype)
     yield "matmul", (rows, matrix)
@@ -697,14 +725,24 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield f"{name}_backward", (g, plain(name, x, 1), 1)
     for step, remembers, numbers in ALL_STEPS:
         yield step, (x.copy(), g, *states_of(step, remembers, rng, x.shape, dtype), *numbers)
+    labels = np.arange(4) % 3
+    yield "cross_entropy", (x[:, :, 0, 0], labels, None, True, None)
+    yield "cross_entropy_backward", (x[0, 0, 0, 0], x[:, :, 0, 0], labels, 0.25, None)
+    yield "count_up", ([np.zeros((), np.float32)],)
 
 
 def run_fresh(name: str, args: tuple[Any, ...]) -> tuple[Array, ...]:
     """Run a fast kernel; those that work in place give the arrays that they change."""
+    if name == "count_up":
+        fast(name, [count.copy() for count in args[0]])
+        return ()
     if name not in IN_PLACE:
         return as_tuple(fast(name, *args))
     args = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
-    fast(name, *args)
+    if name in STEPS:
+        stepped(fast, name, *args)
+    else:
+        fast(name, *args)
     return tuple(a for a in args if isinstance(a, np.ndarray))
 
 

@@ -75,12 +75,68 @@ def test_float16_parameters_move() -> None:
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
 def test_what_is_not_offered_is_named(name: str) -> None:
     make = getattr(optim, name)
-    arguments = {"foreach", "differentiable", "capturable", "fused"} & set(inspect.signature(make).parameters)
+    arguments = {"foreach", "differentiable", "fused"} & set(inspect.signature(make).parameters)
     assert {"foreach", "differentiable"} <= arguments
     for argument in arguments:
         make([leaf([1.0])], **{argument: False})
         with pytest.raises(NotImplementedError, match=f"{name}: {argument}=True is not offered"):
             make([leaf([1.0])], **{argument: True})
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "RMSprop"])
+def test_capturable_counts_in_a_tensor(name: str) -> None:
+    """The steps are the same, the count can be saved, and may change from one kind to the other."""
+    rng = np.random.default_rng(0)
+    starts, grads = ([rng.standard_normal(shape) for shape in ((3, 2), (4,), ())] for _ in range(2))
+    plain, counted = [leaf(s.copy()) for s in starts], [leaf(s.copy()) for s in starts]
+    a, b = (getattr(optim, name)(params, lr=0.1, capturable=c) for params, c in ((plain, False), (counted, True)))
+    for t in range(1, 7):
+        for p, q, g in zip(plain, counted, grads, strict=True):
+            p.grad, q.grad = tinycnn.tensor(g * t), tinycnn.tensor(g * t)
+        if t == 2:
+            counted[1].grad = plain[1].grad = None  # this one counts one step less than the others
+        if t == 4:
+            a.load_state_dict(b.state_dict())
+            assert a.param_groups[0]["capturable"]
+        if t == 5:
+            b.param_groups[0]["capturable"] = False
+        a.step()
+        b.step()
+        assert isinstance(b.state[counted[0]]["step"], tinycnn.Tensor) == (t < 5)
+        assert [int(b.state[q]["step"]) for q in counted] == [t, t - (t > 1), t]
+    for p, q in zip(plain, counted, strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-13)
+
+
+def test_a_state_from_before_there_was_a_switch_loads() -> None:
+    p = leaf([1.0])
+    optimizer = optim.Adam([p], capturable=True)
+    state = optimizer.state_dict()
+    del state["param_groups"][0]["capturable"]
+    optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0]["capturable"] is False
+
+
+def test_parameters_of_a_kind_are_stepped_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call of a kernel for all parameters that share their numbers, one more for each other set of numbers."""
+    calls: list[int] = []
+    kernels = leaf([1.0]).backend.kernels
+    step = kernels.adam_steps
+    monkeypatch.setitem(
+        kernels._cache, ("fast", "adam_steps"), lambda params, *rest: (calls.append(len(params)), step(params, *rest))
+    )
+    params = [leaf(np.ones(3)) for _ in range(4)]
+    optimizer = optim.Adam([{"params": params[:2]}, {"params": params[2:]}])
+    for p in params:
+        p.grad = tinycnn.ones(3, dtype=tinycnn.float64)
+    optimizer.step()
+    params[0].grad = None
+    optimizer.step()
+    params[0].grad = params[1].grad
+    optimizer.step()  # one of them is a step behind
+    optimizer.param_groups[1]["lr"] = 0.5
+    optimizer.step()
+    assert calls == [4, 3, 1, 3, 1, 1, 2]
 
 
 def test_states_are_wide_enough_for_small_squares() -> None:

@@ -32,6 +32,7 @@ from . import (
     amp as amp,
     autograd as autograd,
     backend as backend,
+    backends as backends,
     cuda as cuda,
     data as data,
     inspect as inspect,
@@ -91,6 +92,10 @@ from .backend.layout import (
     contiguous_format as contiguous_format,
     memory_format as memory_format,
     preserve_format as preserve_format,
+)
+from .backends import (
+    get_float32_matmul_precision as get_float32_matmul_precision,
+    set_float32_matmul_precision as set_float32_matmul_precision,
 )
 from .ops import *  # noqa: F403
 

@@ -34,17 +34,24 @@ from .norm import (
     move_statistics,
 )
 from .norm_relu import batch_norm_relu, batch_norm_relu_backward
-from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
+from .optim import adagrad_steps, adam_steps, count_up, rmsprop_steps, sgd_steps
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .products import matmul
-from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from .softmax import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
 from .winograd import get_precision, set_precision
 
 KERNELS: dict[str, Callable[..., Any]] = {
     kernel.__name__: kernel
     for kernel in (
-        adagrad_step,
-        adam_step,
+        adagrad_steps,
+        adam_steps,
         add,
         adaptive_max_pool2d,
         avg_pool2d,
@@ -60,6 +67,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
         conv2d,
         conv2d_input_grad,
         conv2d_weight_grad,
+        count_up,
+        cross_entropy,
+        cross_entropy_backward,
         gather_plane,
         gelu,
         gelu_backward,
@@ -74,9 +84,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
         move_statistics,
         relu,
         relu_backward,
-        rmsprop_step,
+        rmsprop_steps,
         scatter_plane,
-        sgd_step,
+        sgd_steps,
         sigmoid,
         sigmoid_backward,
         softmax,

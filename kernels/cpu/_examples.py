@@ -66,7 +66,7 @@ def _pools(x: Array) -> None:
     size, out_size = (10, 10), (5, 5)
     divisor = np.full(out_size, 4, x.dtype)
     y, where = max_pool2d(x, *pool, _ONE, out_size)
-    gather_plane(scatter_plane(y, where, size), where)
+    gather_plane(scatter_plane(y, where, size, None), where)
     adaptive_max_pool2d(x, (2, 2))
     avg_pool2d_backward(avg_pool2d(x, *pool, divisor), size, *pool, divisor)
 
@@ -114,7 +114,7 @@ def _joins(x: Array) -> None:
 def _steps(x: Array) -> None:
     for buffer in (None, x.copy()):
         sgd_step(x.copy(), x, buffer, 0.1, 0.9, 0.0, 0.0, False)
-    adam_step(x.copy(), x, x.copy(), x * x, None, 1, 0.1, 0.9, 0.999, 1e-8, 0.0, False)
+    adam_step(x.copy(), x, x.copy(), x * x, None, None, 1, 0.1, 0.9, 0.999, 1e-8, 0.0, False)
     rmsprop_step(x.copy(), x, x * x, None, None, 0.1, 0.99, 1e-8, 0.0, 0.0)
     adagrad_step(x.copy(), x, x * x, 0.1, 1e-10, 0.0)
 

@@ -7,10 +7,12 @@ the core's cache, and short loops over few arrays become vector code where one l
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..reference import optim as reference
+from ..reference.optim import Arrays
 from ._jit import Array, kernel, prange
 from .layout import contiguous, jobs_for, memory_order
 
@@ -138,6 +140,7 @@ def adam_step(
     mean: Array,
     square: Array,
     peak: Array | None,
+    count: Array | None,
     step: int,
     lr: float,
     beta1: float,
@@ -146,9 +149,12 @@ def adam_step(
     weight_decay: float,
     decoupled: bool,
 ) -> None:
+    if count is not None:
+        step = int(count)
     lines = _lines(param, grad, mean, square, peak)
     if lines is None:
-        reference.adam_step(np, param, grad, mean, square, peak, step, lr, beta1, beta2, eps, weight_decay, decoupled)
+        numbers = step, lr, beta1, beta2, eps, weight_decay, decoupled
+        reference.adam_step(np, param, grad, mean, square, peak, None, *numbers)
         return
     p, g, m, s, top = lines
     real = param.dtype.type
@@ -250,3 +256,37 @@ def adagrad_step(param: Array, grad: Array, total: Array, lr: float, eps: float,
     p, g, t = lines
     real = param.dtype.type
     _adagrad(p.size * _ROOT_COST, p, g, t, real(lr), real(eps), real(weight_decay), jobs_for(p.size))
+
+
+def sgd_steps(params: Arrays, grads: Arrays, buffers: Arrays | None, *numbers: Any) -> None:
+    for arrays in reference.each(params, grads, buffers):
+        sgd_step(*arrays, *numbers)
+
+
+def adam_steps(
+    params: Arrays,
+    grads: Arrays,
+    means: Arrays,
+    squares: Arrays,
+    peaks: Arrays | None,
+    counts: Arrays | None,
+    *numbers: Any,
+) -> None:
+    for arrays in reference.each(params, grads, means, squares, peaks, counts):
+        adam_step(*arrays, *numbers)
+
+
+def rmsprop_steps(
+    params: Arrays, grads: Arrays, squares: Arrays, means: Arrays | None, buffers: Arrays | None, *numbers: Any
+) -> None:
+    for arrays in reference.each(params, grads, squares, means, buffers):
+        rmsprop_step(*arrays, *numbers)
+
+
+def adagrad_steps(params: Arrays, grads: Arrays, totals: Arrays, *numbers: Any) -> None:
+    for arrays in reference.each(params, grads, totals):
+        adagrad_step(*arrays, *numbers)
+
+
+def count_up(counts: Arrays) -> None:
+    reference.count_up(np, counts)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy import uint64
 
 from ..memory import empty
+from ..reference.pool import Windows
 from . import pool_tiles
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous
@@ -178,7 +179,7 @@ def gather_plane(x: Array, index: Array) -> Array:
     return channels_first(y)
 
 
-def scatter_plane(g: Array, index: Array, size: Pair) -> Array:
+def scatter_plane(g: Array, index: Array, size: Pair, windows: Windows | None) -> Array:
     values, places = channels_last(g), channels_last(index)
     n, p, q, c = values.shape
     h, w = size

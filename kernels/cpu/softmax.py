@@ -7,10 +7,12 @@ view. A row is shifted by its maximum, so that no exponential overflows, and add
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..memory import empty_like
+from ..reference import softmax as reference
 from ._jit import Array, kernel, prange
 from ._math import exp
 from .layout import contiguous
@@ -121,3 +123,20 @@ def log_softmax_backward(g: Array, y: Array, axis: int) -> Array:
     out = empty_like(rows)
     _log_softmax_backward(rows.size * _EXP_COST, _rows(g, axis)[0], rows, out, _jobs(rows))
     return np.moveaxis(out.reshape(shape), -1, axis)
+
+
+def cross_entropy(
+    x: Array, labels: Array, ignored: int | None, mean: bool, worst: Array | None
+) -> tuple[Array, Array, Any]:
+    logp = log_softmax(x, 1)
+    loss, scale = reference.total_of(np, logp, labels, ignored, mean, worst)
+    return loss, logp, scale
+
+
+def cross_entropy_backward(g: Array, logp: Array, labels: Array, scale: Any, ignored: int | None) -> Array:
+    if ignored is not None:
+        return reference.cross_entropy_backward(np, g, logp, labels, scale, ignored)
+    gx = np.exp(logp)  # all labels are classes
+    gx[np.arange(len(labels)), labels] -= 1
+    gx *= g * scale
+    return gx

@@ -5,8 +5,7 @@ functions that shape its launch: the reference's names, with the reference's arg
 one becomes the other, `layout.py` which memory layouts the kernels know, `common.cuh` what they share. What is missing
 here runs on the reference kernels, with CuPy as their array library.
 
-`KERNELS` holds what the reference has too; `FUSED` what goes beyond it: several steps in one launch, or results that a
-captured graph needs.
+`KERNELS` holds what the reference has too. Random numbers, which have no reference, are in `dropout.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .concat import concat, split
+from .concat import concatenate
 from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
-from .dropout import advance, dropout, philox_words, uniform
 from .elementwise import (
-    add_relu,
     gelu,
     gelu_backward,
     leaky_relu,
@@ -29,7 +26,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
-from .gemm import gemm, matmul
+from .gemm import matmul
 from .norm import (
     batch_norm_backward,
     batch_norm_relu,
@@ -38,23 +35,13 @@ from .norm import (
     channel_moments,
     channel_sum,
 )
-from .optim import (
-    adagrad_step,
-    adagrad_steps,
-    adam_step,
-    adam_steps,
-    rmsprop_step,
-    rmsprop_steps,
-    sgd_step,
-    sgd_steps,
-)
+from .optim import adagrad_steps, adam_steps, count_up, rmsprop_steps, sgd_steps
 from .pool import (
     adaptive_max_pool2d,
     avg_pool2d,
     avg_pool2d_backward,
     gather_plane,
     max_pool2d,
-    max_pool2d_backward,
     scatter_plane,
 )
 from .softmax import (
@@ -69,8 +56,8 @@ from .softmax import (
 KERNELS: dict[str, Callable[..., Any]] = {
     kernel.__name__: kernel
     for kernel in (
-        adagrad_step,
-        adam_step,
+        adagrad_steps,
+        adam_steps,
         adaptive_max_pool2d,
         avg_pool2d,
         avg_pool2d_backward,
@@ -81,9 +68,13 @@ KERNELS: dict[str, Callable[..., Any]] = {
         channel_moments,
         channel_sum,
         col2im,
+        concatenate,
         conv2d,
         conv2d_input_grad,
         conv2d_weight_grad,
+        count_up,
+        cross_entropy,
+        cross_entropy_backward,
         gather_plane,
         gelu,
         gelu_backward,
@@ -96,9 +87,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
         max_pool2d,
         relu,
         relu_backward,
-        rmsprop_step,
+        rmsprop_steps,
         scatter_plane,
-        sgd_step,
+        sgd_steps,
         sigmoid,
         sigmoid_backward,
         softmax,
@@ -107,25 +98,4 @@ KERNELS: dict[str, Callable[..., Any]] = {
     )
 }
 
-FUSED: dict[str, Callable[..., Any]] = {
-    kernel.__name__: kernel
-    for kernel in (
-        adagrad_steps,
-        adam_steps,
-        add_relu,
-        advance,
-        concat,
-        cross_entropy,
-        cross_entropy_backward,
-        dropout,
-        gemm,
-        max_pool2d_backward,
-        philox_words,
-        rmsprop_steps,
-        sgd_steps,
-        split,
-        uniform,
-    )
-}
-
-__all__ = ["FUSED", "KERNELS"]
+__all__ = ["KERNELS"]

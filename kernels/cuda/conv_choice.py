@@ -13,7 +13,7 @@ a window consists of whole vectors of 16 bytes, and the work is large enough to 
 in which the plain units do a few million multiply-adds. A first layer's 3 channels are filled up with zeros; that
 copies the images, so the work has to be larger still.
 
-The array library multiplies float32 in TF32 only if CuPy was told so before it started, by CUPY_TF32=1.
+A plain product of matrices is rounded to TF32 only if `allow_tf32_products` was told so, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ _settings = _Settings()
 
 class _Precision:
     name = "fast"
+    tf32_products = False
 
 
 def set_precision(name: str) -> None:
@@ -68,6 +69,16 @@ def set_precision(name: str) -> None:
 def get_precision() -> str:
     """What `set_precision` has chosen."""
     return _Precision.name
+
+
+def allow_tf32_products(allowed: bool) -> None:
+    """Whether a product of float32 matrices may round them to TF32."""
+    _Precision.tf32_products = allowed
+
+
+def tf32_products() -> bool:
+    """What `allow_tf32_products` has chosen."""
+    return _Precision.tf32_products
 
 
 @contextmanager
@@ -153,9 +164,10 @@ def _worth_tensor_cores(direction: str, of: Geometry, dtype: Any) -> bool:
     return of.multiply_adds >= (_WORTH_FILLING_UP if fills_up else _WORTH_TENSOR_CORES)
 
 
-def choose(direction: str, of: Geometry, dtype: Any) -> Choice:
-    """The algorithm for a direction ("forward", "input_grad" or "weight_grad"), a geometry and a dtype, and why."""
-    strict = get_precision() == "strict"
+def choose(direction: str, of: Geometry, dtype: Any, tf32: bool | None = None) -> Choice:
+    """The algorithm for a direction ("forward", "input_grad" or "weight_grad"), a geometry and a dtype, and why.
+    Whether float32 may be rounded to TF32 is what `set_precision` has chosen unless it is given."""
+    strict = get_precision() == "strict" if tf32 is None else not tf32
     return _choose(direction, of, dtype, _settings.algorithm, strict, _settings.library, capability())
 
 

@@ -46,17 +46,3 @@ __global__ void uniform_double(double* __restrict__ y, long long n, unsigned lon
             if (2 * two + k < n) y[2 * two + k] = (word[k] >> 11) * (1.0 / 9007199254740992);
     }
 }
-
-// The words themselves, four for each counter (two numbers of 64 bits).
-__global__ void philox_words(const unsigned long long* __restrict__ counters, unsigned* __restrict__ words, long long n,
-    unsigned long long seed) {
-    for (long long i = first_index(); i < n; i += index_step()) {
-        uint4 block = philox(counters[2 * i], counters[2 * i + 1], seed);
-        words[4 * i] = block.x, words[4 * i + 1] = block.y, words[4 * i + 2] = block.z, words[4 * i + 3] = block.w;
-    }
-}
-
-// A counter in device memory goes on, so that the next run of a captured graph draws anew.
-__global__ void advance(unsigned long long* counter, unsigned long long by) {
-    if (first_index() == 0) *counter += by;
-}

@@ -1,7 +1,7 @@
 """Dropout without a mask, and uniform random numbers, from Philox's counter: the grids for `dropout.cu`.
 
 A draw is named by a seed and a number, both below 2^64. `counter` is an array of one uint64 on the device that is added
-to the number, or None: in a captured graph, which repeats its arguments, it makes the runs differ (`advance`).
+to the number, or None: in a captured graph, which repeats its arguments, it makes the runs differ.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .layout import blocks_for, dense, empty
+from .layout import Order, blocks_for, dense, empty, in_order
 from .loader import Array, Kernel, driver
 
 _dropout = Kernel("dropout", "dropout")
@@ -18,19 +18,22 @@ _uniform = {
     "float32": Kernel("dropout", "uniform_float", types=()),
     "float64": Kernel("dropout", "uniform_double", types=()),
 }
-_philox_words = Kernel("dropout", "philox_words", types=())
-_advance = Kernel("dropout", "advance", types=())
 
 _THREADS = 256
 
 
-def dropout(x: Array, p: float, seed: int, draw: int, counter: Array | None = None) -> Array:
-    """x with each number 0 with probability p and divided by 1 - p otherwise, in x's layout.
+def dropout(
+    x: Array, p: float, seed: int, draw: int, counter: Array | None = None, order: Order | None = None
+) -> Array:
+    """x with each number 0 with probability p and divided by 1 - p otherwise.
 
-    The gradient is the same function of the output's gradient, if that has x's layout: the words go by the place in
-    memory.
+    The gradient is the same function of the output's gradient, in the same order: the words go by the place in memory,
+    with the axes in x's order or, if there is one, in the order given.
     """
-    x, order = dense(x)
+    if order is None:
+        x, order = dense(x)
+    else:
+        x = in_order(x, order)
     y = empty(x.shape, x.dtype, order)
     scale = 0.0 if p >= 1 else 1 / (1 - p)
     grid = (blocks_for(x.size, 4 * _THREADS),)
@@ -44,16 +47,3 @@ def uniform(shape: tuple[int, ...], dtype: Any, seed: int, draw: int, counter: A
     grid = (blocks_for(y.size, 4 * _THREADS),)
     _uniform[np.dtype(dtype).name].launch((), grid, (_THREADS,), y, y.size, seed, draw, counter)
     return y
-
-
-def philox_words(counters: Array, seed: int) -> Array:
-    """Counters (n, 2), uint64, the lower half first -> the generator's words (n, 4), uint32."""
-    n = counters.shape[0]
-    words = driver().xp.empty((n, 4), np.uint32)
-    _philox_words.launch((), (blocks_for(n, _THREADS),), (_THREADS,), counters, words, n, seed)
-    return words
-
-
-def advance(counter: Array, by: int = 1) -> None:
-    """Add to a counter in device memory."""
-    _advance.launch((), (1,), (32,), counter, by)

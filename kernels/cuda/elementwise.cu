@@ -53,12 +53,6 @@ __global__ void relu_backward(const T* __restrict__ g, const T* __restrict__ y, 
     map(g, y, gx, n, [](Wide<T> d, Wide<T> v) { return v > 0 ? d : Wide<T>(0); });
 }
 
-// A residual connection's end: max(0, x + shortcut). Its gradient is relu_backward's, for both terms.
-template <typename T>
-__global__ void add_relu(const T* __restrict__ x, const T* __restrict__ shortcut, T* __restrict__ y, long long n) {
-    map(x, shortcut, y, n, [](Wide<T> a, Wide<T> b) { return a + b <= 0 ? Wide<T>(0) : a + b; });
-}
-
 template <typename T>
 __global__ void leaky_relu(const T* __restrict__ x, T* __restrict__ y, long long n, Wide<T> slope) {
     map(x, y, n, [slope](Wide<T> v) { return v > 0 ? v : v * slope; });

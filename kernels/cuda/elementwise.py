@@ -12,7 +12,6 @@ _PER_THREAD = 4  # about what one access of 16 bytes brings
 
 _relu = Kernel("elementwise", "relu")
 _relu_backward = Kernel("elementwise", "relu_backward")
-_add_relu = Kernel("elementwise", "add_relu")
 _leaky_relu = Kernel("elementwise", "leaky_relu")
 _leaky_relu_backward = Kernel("elementwise", "leaky_relu_backward")
 _sigmoid = Kernel("elementwise", "sigmoid")
@@ -44,11 +43,6 @@ def relu(x: Array) -> Array:
 
 def relu_backward(g: Array, y: Array) -> Array:
     return _map2(_relu_backward, g, y)
-
-
-def add_relu(x: Array, shortcut: Array) -> Array:
-    """max(0, x + shortcut), for two arrays of one shape; the gradient of both is relu_backward's."""
-    return _map2(_add_relu, shortcut, x)
 
 
 def leaky_relu(x: Array, slope: float) -> Array:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from . import tensor_core
-from .conv_choice import choose, library_multiplies
+from .conv_choice import choose, library_multiplies, tf32_products
 from .conv_geometry import geometry
 from .implicit_gemm import SMALL, tiles
 from .loader import Array, Kernel, driver
 
 # Along which index the threads that are beside each other read A and B: k and k, k and n, m and n.
 _gemm = Kernel("gemm", "gemm", only=[(*SMALL, *along) for along in ((True, True), (True, False), (False, False))])
+
+_COMPUTE_TYPE_TF32 = 7  # in CuPy's list
 
 _product = np.dtype(
     [(name, np.int64) for name in ("a_batch", "a_m", "a_k", "b_batch", "b_k", "b_n")]
@@ -22,18 +24,33 @@ _product = np.dtype(
 def matmul(a: Array, b: Array) -> Array:
     """(..., M, K) @ (..., K, N) -> (..., M, N), by whichever may be used.
 
-    In 16 bits a large product runs on tensor cores, as a 1x1 convolution; float32 is not rounded to TF32 here, as in
-    PyTorch's default.
+    In 16 bits a large product runs on tensor cores, as a 1x1 convolution; so does one of float32 if that may be rounded
+    to TF32, which it may not by default, as in PyTorch.
     """
+    tf32 = a.dtype.name == "float32" and tf32_products()
     if library_multiplies(a.dtype):
-        return driver().xp.matmul(a, b)
-    if a.ndim == b.ndim == 2 and a.dtype.itemsize == 2 and min(*a.shape, b.shape[1]):
+        return _library_in_tf32(a, b) if tf32 else driver().xp.matmul(a, b)
+    if a.ndim == b.ndim == 2 and (a.dtype.itemsize == 2 or tf32) and min(*a.shape, b.shape[1]):
         (m, k), n = a.shape, b.shape[1]
         x, w = a.reshape(m, k, 1, 1), b.T.reshape(n, k, 1, 1)
         of = geometry(x.shape, w.shape, None, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-        if choose("forward", of, a.dtype).algorithm == "tensor_core":
+        if choose("forward", of, a.dtype, tf32).algorithm == "tensor_core":
             return tensor_core.forward(x, w, None, of)[:, :, 0, 0]
     return gemm(a, b)
+
+
+def _library_in_tf32(a: Array, b: Array) -> Array:
+    """The array library's product, with float32 rounded to TF32; CuPy has that as a state, for what it does next."""
+    xp = driver().xp
+    core = getattr(xp, "_core", None)
+    if core is None:
+        return xp.matmul(a, b)
+    before = core.get_compute_type(a.dtype)
+    core.set_compute_type(a.dtype, _COMPUTE_TYPE_TF32)
+    try:
+        return xp.matmul(a, b)
+    finally:
+        core.set_compute_type(a.dtype, before)
 
 
 def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:

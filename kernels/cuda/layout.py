@@ -31,8 +31,10 @@ def blocks_for(count: int, threads: int = 256, most: int = 4096) -> int:
 
 def order_of(x: Array) -> Order | None:
     """The axes of x from the slowest to the fastest in memory, if it lies there without gaps; None otherwise."""
+    axes = range(x.ndim)
+    if x.flags.c_contiguous:
+        return tuple(axes)
     shape, strides = x.shape, x.strides
-    axes = range(len(shape))
     order = tuple(sorted(axes, key=lambda i: (-strides[i], i)) if min(strides, default=1) >= 0 else axes)
     expected = x.dtype.itemsize
     for i in reversed(order):

@@ -41,19 +41,6 @@ def max_pool2d(
     return y, where
 
 
-def max_pool2d_backward(
-    g: Array, where: Array, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Array:
-    """(N, C, P, Q), the places (N, C, P, Q) of max_pool2d -> (N, C, H, W): scatter_plane for these windows, in one pass
-    and with sums in a fixed order."""
-    where, last = image(where)
-    n, c, p, q = g.shape
-    gx = new_image((n, c, *size), g.dtype, last)
-    windows = (*kernel, *stride, *padding, *dilation)
-    _run(_max_pool2d_backward, g.dtype, last, (like(g, last), where, gx), gx.size, c, *size, p, q, *windows)
-    return gx
-
-
 def adaptive_max_pool2d(x: Array, out_size: Pair) -> tuple[Array, Array]:
     x, last = image(x)
     n, c, h, w = x.shape
@@ -91,10 +78,15 @@ def gather_plane(x: Array, index: Array) -> Array:
     return y
 
 
-def scatter_plane(g: Array, index: Array, size: Pair) -> Array:
+def scatter_plane(g: Array, index: Array, size: Pair, windows: tuple[Pair, Pair, Pair, Pair] | None) -> Array:
     """An index that is not in the plane gives nothing, as in gather_plane."""
     index, last = image(index)
     n, c, p, q = g.shape
+    if windows is not None:  # each place of the result sums what its windows send it, in one pass and a fixed order
+        gx = new_image((n, c, *size), g.dtype, last)
+        numbers = c, *size, p, q, *(number for pair in windows for number in pair)
+        _run(_max_pool2d_backward, g.dtype, last, (like(g, last), index, gx), gx.size, *numbers)
+        return gx
     sums = new_image((n, c, *size), wide(g.dtype), last)
     sums[...] = 0
     _run(_scatter_plane, g.dtype, last, (like(g, last), index, sums), g.size, c, *size, p, q)

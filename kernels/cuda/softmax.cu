@@ -91,32 +91,57 @@ __global__ void softmax_backward_lines(
 
 // ---- cross entropy ---------------------------------------------------------------------------------------------------
 
-// loss = log S + m - x[label], for each row of scores; log_sums keeps m + log S for the gradient. A label that is
-// `ignored` costs nothing, and neither does one that is no class: whoever checks labels does so before.
+// A label that is `ignored` costs nothing, and neither does one that is no class.
+__device__ __forceinline__ bool is_class(long long label, int classes, long long ignored) {
+    return label != ignored && label >= 0 && label < classes;
+}
+
+// logp = x - m - log S and loss = -logp[label], for each row of scores. Of labels t that are no class one is told in
+// `worst`, unless that is null: the greatest of 2 t + 1, or -2 t where it is negative.
 template <typename T>
-__global__ void cross_entropy(const T* __restrict__ x, const long long* __restrict__ labels, Wide<T>* __restrict__ losses,
-    Wide<T>* __restrict__ log_sums, int classes, long long ignored) {
+__global__ void cross_entropy_rows(const T* __restrict__ x, const long long* __restrict__ labels, T* __restrict__ logp,
+    Wide<T>* __restrict__ losses, long long* __restrict__ worst, int classes, long long ignored) {
     const T* row = x + (long long)blockIdx.x * classes;
+    logp += (long long)blockIdx.x * classes;
     Wide<T> top, sum;
     line_sums(row, classes, top, sum);
+    Wide<T> log_sum = log(sum);
+    for (int i = threadIdx.x; i < classes; i += blockDim.x) logp[i] = T(Wide<T>(row[i]) - top - log_sum);
     if (threadIdx.x == 0) {
         long long label = labels[blockIdx.x];
-        bool counts = label != ignored && label >= 0 && label < classes;
-        Wide<T> log_sum = top + log(sum);
-        log_sums[blockIdx.x] = log_sum;
-        losses[blockIdx.x] = counts ? log_sum - Wide<T>(row[label]) : Wide<T>(0);
+        bool counts = is_class(label, classes, ignored);
+        losses[blockIdx.x] = counts ? log_sum - (Wide<T>(row[label]) - top) : Wide<T>(0);
+        if (worst && !counts && label != ignored) atomicMax(worst, label < 0 ? -2 * label : 2 * label + 1);
     }
 }
 
-// gx = g * (softmax(x) - [class = label]), g the gradient of each row's loss.
+// The sum of the losses, or with MEAN that over the number of labels that count; `scale` keeps what the sum was taken
+// times. One block.
+template <typename T, bool MEAN>
+__global__ void cross_entropy_total(const Wide<T>* __restrict__ losses, const long long* __restrict__ labels,
+    T* __restrict__ loss, Wide<T>* __restrict__ scale, int rows, int classes, long long ignored) {
+    Wide<T> total = 0, count = 0;
+    for (int i = threadIdx.x; i < rows; i += blockDim.x) {
+        total += losses[i];
+        count += is_class(labels[i], classes, ignored) ? 1 : 0;
+    }
+    total = block_sum(total), count = block_sum(count);
+    if (threadIdx.x == 0) {
+        Wide<T> factor = MEAN ? 1 / count : Wide<T>(1);
+        *scale = factor;
+        *loss = T(total * factor);
+    }
+}
+
+// gx = g * scale * (e^logp - [class = label]), g the gradient of the loss.
 template <typename T>
-__global__ void cross_entropy_backward(const Wide<T>* __restrict__ g, const T* __restrict__ x,
-    const long long* __restrict__ labels, const Wide<T>* __restrict__ log_sums, T* __restrict__ gx, long long total,
+__global__ void cross_entropy_backward(const T* __restrict__ g, const T* __restrict__ logp,
+    const long long* __restrict__ labels, const Wide<T>* __restrict__ scale, T* __restrict__ gx, long long total,
     int classes, long long ignored) {
+    Wide<T> factor = Wide<T>(*g) * *scale;
     for (long long i = first_index(); i < total; i += index_step()) {
         long long row = i / classes, label = labels[row];
-        bool counts = label != ignored && label >= 0 && label < classes;
-        Wide<T> slope = exp(Wide<T>(x[i]) - log_sums[row]) - (i % classes == label ? 1 : 0);
-        gx[i] = T(counts ? g[row] * slope : Wide<T>(0));
+        Wide<T> slope = exp(Wide<T>(logp[i])) - (i - row * classes == label ? 1 : 0);
+        gx[i] = T(is_class(label, classes, ignored) ? factor * slope : Wide<T>(0));
     }
 }

@@ -13,10 +13,12 @@ _softmax_rows = Kernel("softmax", "softmax_rows", variants=_LOG)
 _softmax_lines = Kernel("softmax", "softmax_lines", variants=_LOG)
 _softmax_backward_rows = Kernel("softmax", "softmax_backward_rows", variants=_LOG)
 _softmax_backward_lines = Kernel("softmax", "softmax_backward_lines", variants=_LOG)
-_cross_entropy = Kernel("softmax", "cross_entropy")
+_cross_entropy_rows = Kernel("softmax", "cross_entropy_rows")
+_cross_entropy_total = Kernel("softmax", "cross_entropy_total", variants=((False, True),))
 _cross_entropy_backward = Kernel("softmax", "cross_entropy_backward")
 
 _THREADS = 128
+_NO_LABEL = -1  # no class anyway
 
 
 def _along(rows: Kernel, lines: Kernel, log: bool, axis: int, x: Array, g: Array | None = None) -> Array:
@@ -51,22 +53,24 @@ def log_softmax_backward(g: Array, y: Array, axis: int) -> Array:
     return _along(_softmax_backward_rows, _softmax_backward_lines, True, axis, y, g)
 
 
-def cross_entropy(x: Array, labels: Array, ignore_index: int = -100) -> tuple[Array, Array]:
-    """Scores (N, C) and classes (N,), int64 -> the loss of each row, (N,), and the logarithm of each row's sum of
-    exponentials, (N,), which the gradient wants. Both are float32 for 16-bit scores."""
+def cross_entropy(
+    x: Array, labels: Array, ignored: int | None, mean: bool, worst: Array | None
+) -> tuple[Array, Array, Array]:
     x, labels = widened(x, x.dtype), widened(labels, np.dtype(np.int64))
     n, classes = x.shape
-    losses, log_sums = (driver().xp.empty(n, wide(x.dtype)) for _ in range(2))
-    grid, block = (n,), (threads_for(classes),)
-    _cross_entropy.launch(x.dtype, grid, block, x, labels, losses, log_sums, classes, ignore_index)
-    return losses, log_sums
+    xp, numbers = driver().xp, (classes, _NO_LABEL if ignored is None else ignored)
+    losses, logp = xp.empty(n, wide(x.dtype)), xp.empty(x.shape, x.dtype)
+    loss, scale = xp.empty((), x.dtype), xp.empty((), wide(x.dtype))
+    _cross_entropy_rows.launch(x.dtype, (n,), (threads_for(classes),), x, labels, logp, losses, worst, *numbers)
+    arrays = losses, labels, loss, scale
+    _cross_entropy_total.launch((x.dtype, mean), (1,), (threads_for(n),), *arrays, n, *numbers)
+    return loss, logp, scale
 
 
-def cross_entropy_backward(g: Array, x: Array, labels: Array, log_sums: Array, ignore_index: int = -100) -> Array:
-    """The gradient (N,) of the losses -> that of the scores (N, C)."""
-    x, labels = widened(x, x.dtype), widened(labels, np.dtype(np.int64))
-    gx = driver().xp.empty(x.shape, x.dtype)
-    arrays = widened(g, np.dtype(wide(x.dtype))), x, labels, log_sums, gx
-    numbers = x.size, x.shape[1], ignore_index
-    _cross_entropy_backward.launch(x.dtype, (blocks_for(x.size, _THREADS),), (_THREADS,), *arrays, *numbers)
+def cross_entropy_backward(g: Array, logp: Array, labels: Array, scale: Array, ignored: int | None) -> Array:
+    labels = widened(labels, np.dtype(np.int64))
+    gx = driver().xp.empty(logp.shape, logp.dtype)
+    numbers = logp.size, logp.shape[1], _NO_LABEL if ignored is None else ignored
+    grid = (blocks_for(logp.size, _THREADS),)
+    _cross_entropy_backward.launch(logp.dtype, grid, (_THREADS,), g, logp, labels, scale, gx, *numbers)
     return gx

@@ -4,7 +4,7 @@
 // Each tensor is cut into pieces of PIECE numbers, a block takes one: block b works on tensor t, the last with
 // first_block[t] <= b.
 
-const int TENSORS = 64, ARRAYS = 5, PIECE = 4096;
+const int TENSORS = 64, ARRAYS = 6, PIECE = 4096;
 
 struct Tensors {
     void* arrays[ARRAYS][TENSORS];

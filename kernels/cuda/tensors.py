@@ -9,7 +9,7 @@ import numpy as np
 
 from .loader import Array, driver
 
-TENSORS, ARRAYS, PIECE = 64, 5, 4096  # as in tensors.cuh
+TENSORS, ARRAYS, PIECE = 64, 6, 4096  # as in tensors.cuh
 
 _TABLE = np.dtype(
     [
@@ -34,15 +34,15 @@ def tables(groups: Sequence[Sequence[Array | None]], sizes: Sequence[int]) -> It
     for begin in range(0, len(filled), TENSORS):
         some = filled[begin : begin + TENSORS]
         table = np.zeros(1, _TABLE)
-        row, blocks = table[0], 0
-        for t, (arrays, size) in enumerate(some):
-            for which, array in enumerate(arrays):
-                if array is not None:
-                    row["arrays"][which, t] = address(array)
-            row["sizes"][t], row["first_block"][t] = size, blocks
-            blocks += -(-size // PIECE)
+        row, firsts = table[0], [0]
+        for _, size in some:
+            firsts.append(firsts[-1] - -size // PIECE)
+        places = [[0 if array is None else address(array) for array in arrays] for arrays, _ in some]
+        row["arrays"][: len(places[0]), : len(some)] = np.array(places, np.uint64).T
+        row["sizes"][: len(some)] = [size for _, size in some]
+        row["first_block"][: len(some)] = firsts[:-1]
         row["count"] = len(some)
-        yield table, blocks
+        yield table, firsts[-1]
 
 
 def rows_table(arrays: Sequence[Array], widths: Sequence[int], begin: int) -> Any:

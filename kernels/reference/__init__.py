@@ -13,7 +13,8 @@ Letters, the same in every file:
 Images are indexed (N, C, H, W). Results are *stored* channels-last, i.e. with the strides of an (N, H, W, C) array,
 because then the matrix product behind a convolution writes its result in place and a pixel's channels lie together.
 
-`KERNELS` names the whole interface: a faster set implements any part of it, with the same arguments less `xp`.
+`KERNELS` names the whole interface: a faster set implements any part of it, with the same arguments less `xp`. Those in
+`ON_LISTS` take lists of arrays first.
 """
 
 from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
@@ -40,14 +41,21 @@ from .norm import (
     inverse_std,
     move_statistics,
 )
-from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
+from .optim import adagrad_steps, adam_steps, count_up, rmsprop_steps, sgd_steps
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
-from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from .softmax import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
 
 KERNELS = (
-    "adagrad_step",
+    "adagrad_steps",
     "add",
-    "adam_step",
+    "adam_steps",
     "adaptive_max_pool2d",
     "avg_pool2d",
     "avg_pool2d_backward",
@@ -62,6 +70,9 @@ KERNELS = (
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "count_up",
+    "cross_entropy",
+    "cross_entropy_backward",
     "gather_plane",
     "gelu",
     "gelu_backward",
@@ -76,9 +87,9 @@ KERNELS = (
     "move_statistics",
     "relu",
     "relu_backward",
-    "rmsprop_step",
+    "rmsprop_steps",
     "scatter_plane",
-    "sgd_step",
+    "sgd_steps",
     "sigmoid",
     "sigmoid_backward",
     "softmax",
@@ -86,4 +97,6 @@ KERNELS = (
     "tanh_backward",
 )
 
-__all__ = [*KERNELS, "KERNELS"]  # noqa: PLE0604
+ON_LISTS = ("adagrad_steps", "adam_steps", "count_up", "rmsprop_steps", "sgd_steps")
+
+__all__ = [*KERNELS, "KERNELS", "ON_LISTS"]  # noqa: PLE0604

@@ -1,15 +1,25 @@
-"""The optimisers' updates: one step of one parameter, in place.
+"""The optimisers' updates: one step, in place.
 
 Unlike the other kernels these change their arguments: the parameter and what is remembered of it. The gradient is only
-read. Numbers that differ from step to step (lr, step) are Python's, so that nothing has to be read from a device.
+read. Numbers that differ from step to step (lr, step) are Python's, so that nothing has to be read from a device; only
+a step that is captured in a CUDA graph counts in the device's memory (`count`).
+
+`sgd_step` and its like step one parameter. The kernels, `sgd_steps` and its like, step many that share their numbers:
+they take a list for each array, or None where none of the parameters has such a state. A GPU does that in one launch.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Array = Any
+Arrays = Sequence[Array]
+
+
+def each(params: Arrays, *columns: Arrays | None) -> Iterator[tuple[Any, ...]]:
+    """The arrays of one parameter after the other; None from a column that is None."""
+    return zip(params, *([None] * len(params) if some is None else some for some in columns), strict=True)
 
 
 def sgd_step(
@@ -43,6 +53,7 @@ def adam_step(
     mean: Array,
     square: Array,
     peak: Array | None,
+    count: Array | None,
     step: int,
     lr: float,
     beta1: float,
@@ -52,7 +63,8 @@ def adam_step(
     decoupled: bool,
 ) -> None:
     """Step number `step` (from 1) of Adam, in place on `param`, on `mean` and `square`, the moving averages of the
-    gradient and of its square, and on `peak`, the greatest `square` so far (AMSGrad) or None.
+    gradient and of its square, and on `peak`, the greatest `square` so far (AMSGrad) or None. If there is a `count`,
+    an array of no dimensions, that is the number of the step.
 
     mean = beta1 * mean + (1 - beta1) * grad;  square = beta2 * square + (1 - beta2) * grad^2;
     param -= lr * m / (sqrt(s) + eps),  m = mean / (1 - beta1^step),  s = (square or peak) / (1 - beta2^step)
@@ -71,10 +83,11 @@ def adam_step(
     if peak is not None:
         peak[...] = xp.maximum(peak, square)
         square = peak
+    number = step if count is None else count.astype("float64")
     root = xp.sqrt(square)
-    root /= math.sqrt(1 - beta2**step)
+    root /= (1 - beta2**number) ** 0.5
     root += eps
-    param -= (lr / (1 - beta1**step)) * (mean / root)
+    param -= (lr / (1 - beta1**number)) * (mean / root)
 
 
 def rmsprop_step(
@@ -127,3 +140,50 @@ def adagrad_step(xp: Any, param: Array, grad: Array, total: Array, lr: float, ep
     root = xp.sqrt(total)
     root += eps
     param -= lr * (grad / root)
+
+
+def sgd_steps(xp: Any, params: Arrays, grads: Arrays, buffers: Arrays | None, *numbers: Any) -> None:
+    """`sgd_step` for each of some parameters."""
+    for arrays in each(params, grads, buffers):
+        sgd_step(xp, *arrays, *numbers)
+
+
+def adam_steps(
+    xp: Any,
+    params: Arrays,
+    grads: Arrays,
+    means: Arrays,
+    squares: Arrays,
+    peaks: Arrays | None,
+    counts: Arrays | None,
+    *numbers: Any,
+) -> None:
+    """`adam_step` for each of some parameters."""
+    for arrays in each(params, grads, means, squares, peaks, counts):
+        adam_step(xp, *arrays, *numbers)
+
+
+def rmsprop_steps(
+    xp: Any,
+    params: Arrays,
+    grads: Arrays,
+    squares: Arrays,
+    means: Arrays | None,
+    buffers: Arrays | None,
+    *numbers: Any,
+) -> None:
+    """`rmsprop_step` for each of some parameters."""
+    for arrays in each(params, grads, squares, means, buffers):
+        rmsprop_step(xp, *arrays, *numbers)
+
+
+def adagrad_steps(xp: Any, params: Arrays, grads: Arrays, totals: Arrays, *numbers: Any) -> None:
+    """`adagrad_step` for each of some parameters."""
+    for arrays in each(params, grads, totals):
+        adagrad_step(xp, *arrays, *numbers)
+
+
+def count_up(xp: Any, counts: Arrays) -> None:
+    """Add one to each of some numbers in memory, the steps of parameters."""
+    for count in counts:
+        count += 1

@@ -9,6 +9,7 @@ from typing import Any
 
 Array = Any
 Pair = tuple[int, int]
+Windows = tuple[Pair, Pair, Pair, Pair]
 Pads = tuple[Pair, Pair]
 
 
@@ -75,8 +76,12 @@ def gather_plane(xp: Any, x: Array, index: Array) -> Array:
     return xp.where(index < 0, xp.zeros((), x.dtype), y)
 
 
-def scatter_plane(xp: Any, g: Array, index: Array, size: Pair) -> Array:
-    """(N, C, P, Q), (N, C, P, Q) -> (N, C, H, W): the adjoint of gather_plane; equal indices add up."""
+def scatter_plane(xp: Any, g: Array, index: Array, size: Pair, windows: Windows | None) -> Array:
+    """(N, C, P, Q), (N, C, P, Q) -> (N, C, H, W): the adjoint of gather_plane; equal indices add up.
+
+    If the indices are those of a max_pool2d, `windows` (its kernel, stride, padding and dilation) says where each can
+    lie: with that a GPU collects what comes to a place, instead of adding to it from many threads at once.
+    """
     n, c, _, _ = g.shape
     h, w = size
     planes = xp.arange(n * c).reshape(n, c, 1, 1) * (h * w)

@@ -15,6 +15,8 @@ import numpy as np
 from layouts import LAYOUTS
 
 from tinycnn.kernels import cuda, reference
+from tinycnn.kernels.cuda.dropout import dropout as drop
+from tinycnn.kernels.cuda.layout import dense
 
 Array = Any
 CHECKS: dict[str, Callable[[str], None]] = {}
@@ -140,14 +142,6 @@ _activation("leaky_relu_backward", 0.25, both=True)
 
 
 @check
-def add_relu(dtype: str) -> None:
-    x, shortcut = numbers(2, 3, 5, 4), numbers(2, 3, 5, 4, seed=1)
-    for layout in LAYOUTS.values():
-        found = cuda.FUSED["add_relu"](layout(stored(x, dtype)), stored(shortcut, dtype))
-        same("add_relu", found, np.maximum(x + shortcut, 0), dtype=dtype)
-
-
-@check
 def misaligned_arrays(dtype: str) -> None:
     """A view that does not begin at a multiple of 16 bytes, and lengths that are no multiple of what 16 bytes hold."""
     for begin in (0, 1, 3):
@@ -179,9 +173,8 @@ def max_pool2d(dtype: str) -> None:
             against_reference("max_pool2d", dtype, x, *window, out_size)
             y, where = cuda.KERNELS["max_pool2d"](stored(x, dtype), *window, out_size)
             g = numbers(*y.shape, seed=2)
-            found = cuda.FUSED["max_pool2d_backward"](stored(g, dtype), where, size, *window)
-            same("max_pool2d_backward", found, reference.scatter_plane(np, g, where, size), 9, dtype)
-            against_reference("scatter_plane", dtype, g, where, size, terms=9)
+            for windows in (None, tuple(window)):
+                against_reference("scatter_plane", dtype, g, where, size, windows, terms=9)
             against_reference("gather_plane", dtype, x, where)
 
 
@@ -190,10 +183,10 @@ def planes_by_index(dtype: str) -> None:
     """Any places, in any order, some of them none."""
     index = np.random.default_rng(0).integers(-1, 12, (2, 40, 3, 4))
     against_reference("gather_plane", dtype, numbers(2, 40, 4, 3), index)
-    against_reference("scatter_plane", dtype, numbers(2, 40, 3, 4), index, (4, 3), terms=12)
+    against_reference("scatter_plane", dtype, numbers(2, 40, 3, 4), index, (4, 3), None, terms=12)
     far = np.full((1, 1, 1, 2), 99)
     assert not cuda.KERNELS["gather_plane"](stored(numbers(1, 1, 2, 2), dtype), far).any()
-    assert not cuda.KERNELS["scatter_plane"](stored(numbers(1, 1, 1, 2), dtype), far, (2, 2)).any()
+    assert not cuda.KERNELS["scatter_plane"](stored(numbers(1, 1, 1, 2), dtype), far, (2, 2), None).any()
 
 
 @check
@@ -307,19 +300,27 @@ def softmax(dtype: str) -> None:
 
 @check
 def cross_entropy(dtype: str) -> None:
-    for n, classes in ((6, 10), (3, 100), (1, 1), (0, 4)):
-        x, g = numbers(n, classes), numbers(n, seed=1)
-        labels = np.random.default_rng(0).integers(0, classes, n)
-        if n > 2:
-            labels[2] = -100
-        losses, log_sums = cuda.FUSED["cross_entropy"](stored(x, dtype), labels)
-        counts = labels >= 0
-        log_y = reference.log_softmax(np, x, 1)
-        picked = log_y[np.arange(n), labels * counts]
-        same("cross_entropy", losses, -picked * counts, 64, wide(dtype))
-        found = cuda.FUSED["cross_entropy_backward"](g.astype(wide(dtype)), stored(x, dtype), labels, log_sums)
-        slopes = np.exp(log_y) - (np.arange(classes) == labels[:, None])
-        same("cross_entropy_backward", found, (g * counts)[:, None] * slopes, 64, dtype)
+    for n, classes in ((6, 10), (3, 100), (300, 3), (1, 1)):
+        x = numbers(n, classes)
+        x[0] += 1000 * (dtype == "float32")  # of which nothing may be lost
+        given = stored(x, dtype)
+        g = numbers(1, seed=1).reshape(())
+        classes_of = np.random.default_rng(0).integers(0, classes, n)
+        for ignored, wrong in ((None, 0), (-100, 0), (1, 0), (-100, -7), (1, classes)):
+            labels = classes_of.copy()
+            if ignored is not None and n > 1:
+                labels[0], labels[1] = ignored, wrong or labels[1]
+            for mean in (False, True):
+                worst, told = (None if ignored is None else np.full(1, 3) for _ in range(2))
+                loss, logp, scale = cuda.KERNELS["cross_entropy"](given, labels, ignored, mean, worst)
+                right = reference.cross_entropy(np, loaded(given), labels, ignored, mean, told)
+                same("cross_entropy", loss, np.asarray(right[0]), 64 * n, dtype)
+                same("its log-probabilities", logp, right[1], 64, dtype)
+                same("its scale", scale, np.asarray(right[2]), 1, wide(dtype))
+                assert worst == told
+                found = cuda.KERNELS["cross_entropy_backward"](stored(g, dtype), logp, labels, scale, ignored)
+                slopes = reference.cross_entropy_backward(np, g, loaded(logp), labels, right[2], ignored)
+                same("cross_entropy_backward", found, slopes, 64, dtype)
 
 
 # ---- random numbers --------------------------------------------------------------------------------------------------
@@ -330,18 +331,19 @@ def dropout(dtype: str) -> None:
     x = numbers(2, 3, 50, 17) + 100  # nowhere 0
     counter = np.array([5], np.uint64)
     for layout in LAYOUTS.values():
-        y = cuda.FUSED["dropout"](layout(stored(x, dtype)), 0.25, 7, 3)
+        y = drop(layout(stored(x, dtype)), 0.25, 7, 3)
         kept = loaded(y) != 0
         same("dropout", y, kept * loaded(stored(x, dtype)) / 0.75, 64, dtype)
         assert abs(kept.mean() - 0.75) < 0.02
-        again = cuda.FUSED["dropout"](layout(stored(x, dtype)), 0.25, 7, 3)
-        np.testing.assert_array_equal(y, again)
-    other = cuda.FUSED["dropout"](stored(x, dtype), 0.25, 7, 8)
-    counted = cuda.FUSED["dropout"](stored(x, dtype), 0.25, 7, 3, counter)
+        order = dense(layout(x))[1]
+        for other in LAYOUTS.values():  # the gradient's, of another layout than the input's
+            np.testing.assert_array_equal(y, drop(other(stored(x, dtype)), 0.25, 7, 3, order=order))
+    other = drop(stored(x, dtype), 0.25, 7, 8)
+    counted = drop(stored(x, dtype), 0.25, 7, 3, counter)
     np.testing.assert_array_equal(other, counted)
-    assert (loaded(other) != loaded(cuda.FUSED["dropout"](stored(x, dtype), 0.25, 8, 8))).any()
-    assert (loaded(cuda.FUSED["dropout"](stored(x, dtype), 0.0, 1, 1)) == loaded(stored(x, dtype))).all()
-    assert not loaded(cuda.FUSED["dropout"](stored(x, dtype), 1.0, 1, 1)).any()
+    assert (loaded(other) != loaded(drop(stored(x, dtype), 0.25, 8, 8))).any()
+    assert (loaded(drop(stored(x, dtype), 0.0, 1, 1)) == loaded(stored(x, dtype))).all()
+    assert not loaded(drop(stored(x, dtype), 1.0, 1, 1)).any()
 
 
 # ---- optimisers ------------------------------------------------------------------------------------------------------
@@ -350,9 +352,9 @@ STEPS: dict[str, list[tuple[Any, ...]]] = {
     # states (may there be none of it?), numbers
     "sgd": [(("none",), (0.1, 0.0, 0.0, 0.0, False)), (("signed",), (0.1, 0.9, 0.1, 0.01, True)),
             (("signed",), (0.1, 0.9, 0.0, 0.0, False))],
-    "adam": [(("signed", "positive", "none"), (1, 0.01, 0.9, 0.999, 1e-8, 0.0, False)),
-             (("signed", "positive", "positive"), (3, 0.01, 0.9, 0.99, 1e-8, 0.1, False)),
-             (("signed", "positive", "none"), (7, 0.01, 0.9, 0.99, 1e-8, 0.1, True))],
+    "adam": [(("signed", "positive", "none", "none"), (1, 0.01, 0.9, 0.999, 1e-8, 0.0, False)),
+             (("signed", "positive", "positive", "none"), (3, 0.01, 0.9, 0.99, 1e-8, 0.1, False)),
+             (("signed", "positive", "none", "count"), (0, 0.01, 0.9, 0.99, 1e-8, 0.1, True))],
     "rmsprop": [(("positive", "none", "none"), (0.01, 0.99, 1e-8, 0.0, 0.0)),
                 (("large", "signed", "signed"), (0.01, 0.9, 1e-8, 0.9, 0.1))],
     "adagrad": [(("positive",), (0.01, 1e-10, 0.1))],
@@ -362,6 +364,8 @@ STEPS: dict[str, list[tuple[Any, ...]]] = {
 def _state(kind: str, shape: tuple[int, ...], seed: int, dtype: str) -> Array | None:
     if kind == "none":
         return None
+    if kind == "count":
+        return np.asarray(1 + sum(shape) % 9, np.float32)
     x = numbers(*shape, seed=seed).astype(wide(dtype))
     return {"signed": x, "positive": abs(x) + 1, "large": abs(x) + 100}[kind]
 
@@ -376,26 +380,26 @@ def optimizer_steps(dtype: str) -> None:
             grads = [stored(numbers(*s, seed=2), dtype) for s in shapes]
             states = [[_state(kind, s, 3 + k, dtype) for s in shapes] for k, kind in enumerate(kinds)]
             for some in states:
-                some[2] = some[2] if some[2] is None else LAYOUTS["channels-last"](some[2])
+                some[2] = some[2] if some[2] is None or not some[2].ndim else LAYOUTS["channels-last"](some[2])
             expected = []
             for i, param in enumerate(params):
                 arrays = [
                     loaded(a).copy() if a is not None else None for a in (param, grads[i], *(s[i] for s in states))
                 ]
-                getattr(reference, f"{name}_step")(np, *arrays, *rest)
+                getattr(reference.optim, f"{name}_step")(np, *arrays, *rest)
                 expected.append(arrays)
             lists = [None if some[0] is None else some for some in states]
-            cuda.FUSED[f"{name}_steps"](params, grads, *lists, *rest)
+            cuda.KERNELS[f"{name}_steps"](params, grads, *lists, *rest)
             for i, param in enumerate(params):
                 same(f"{name}, parameter {i}", param, expected[i][0], 64, dtype)
                 for k, some in enumerate(states):
-                    if some[i] is not None:
+                    if some[i] is not None and kinds[k] != "count":
                         same(f"{name}, state {k} of {i}", some[i], expected[i][2 + k], 64, wide(dtype))
 
 
 @check
-def single_steps(dtype: str) -> None:
-    """One parameter at a time, and one with gaps in memory, which the reference steps."""
+def steps_in_any_layout(dtype: str) -> None:
+    """One with gaps in memory is stepped by the reference."""
     if dtype not in ("float32", "float64"):
         return
     for name, cases in STEPS.items():
@@ -404,39 +408,30 @@ def single_steps(dtype: str) -> None:
                 arrays = [numbers(2, 3, 4, 4, seed=k).astype(dtype) for k in (1, 2)]
                 arrays += [_state(kind, (2, 3, 4, 4), 3 + k, dtype) for k, kind in enumerate(kinds)]
                 expected = [None if a is None else a.astype(float) for a in arrays]
-                getattr(reference, f"{name}_step")(np, *expected, *rest)
-                found = [None if a is None else layout(a) for a in arrays]
-                cuda.KERNELS[f"{name}_step"](*found, *rest)
+                getattr(reference.optim, f"{name}_step")(np, *expected, *rest)
+                found = [None if a is None else layout(a) if a.ndim else a for a in arrays]
+                cuda.KERNELS[f"{name}_steps"](*(None if a is None else [a] for a in found), *rest)
                 for k, (a, b) in enumerate(zip(found, expected, strict=True)):
-                    same(f"{name}_step, array {k}", a, b, 64, None if a is None else dtype)
+                    same(f"{name}_steps, array {k}", a, b, 64, None if a is None or not a.ndim else dtype)
 
 
 @check
-def live_numbers(dtype: str) -> None:
-    """Numbers in device memory replace those of the launch."""
-    p, q = (stored(numbers(9), dtype) for _ in range(2))
-    g = stored(numbers(9, seed=1), dtype)
-    cuda.FUSED["sgd_steps"]([p], [g], None, 0.5, 0.0, 0.0, 0.0, False)
-    cuda.FUSED["sgd_steps"]([q], [g], None, 9.0, 0.0, 0.0, 0.0, False, np.array([0.5]))
-    np.testing.assert_array_equal(p, q)
+def count_up(dtype: str) -> None:
+    counts = [np.asarray(k, np.float32) for k in range(70)]
+    cuda.KERNELS["count_up"](counts)
+    assert counts == [*range(1, 71)]
 
 
 # ---- concatenation ---------------------------------------------------------------------------------------------------
 
 
 @check
-def concat(dtype: str) -> None:
+def concatenate(dtype: str) -> None:
     for layout in LAYOUTS.values():
         for axis, widths in ((1, (3, 1, 0, 4)), (0, (2, 1)), (-1, (1,)), (2, (2, 2, 1)), (1, (1,) * 66)):
             shapes = [[2, 3, 2, 5] for _ in widths]
             for shape, width in zip(shapes, widths, strict=True):
                 shape[axis] = width
-            parts = [layout(stored(numbers(*s, seed=k), dtype)) for k, s in enumerate(shapes)]
-            whole = np.concatenate(parts, axis)
-            found = cuda.FUSED["concat"](parts, axis)
-            np.testing.assert_array_equal(found, whole)
-            out = LAYOUTS["channels-last"](np.zeros_like(whole))
-            assert cuda.FUSED["concat"](parts, axis, out) is out
-            np.testing.assert_array_equal(out, whole)
-            for a, b in zip(cuda.FUSED["split"](found, widths, axis), parts, strict=True):
-                np.testing.assert_array_equal(a, b)
+            first, *others = (layout(stored(numbers(*s, seed=k), dtype)) for k, s in enumerate(shapes))
+            found = cuda.KERNELS["concatenate"](first, tuple(others), axis)
+            np.testing.assert_array_equal(found, np.concatenate([first, *others], axis))

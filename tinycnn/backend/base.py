@@ -79,7 +79,8 @@ class Kernels:
 
     The fast set runs float32 and float64, and on a GPU float16. What it lacks, and other dtypes (complex numbers for
     the complex-step check), run on the reference. float16 is a storage format: it is computed in float32 and rounded
-    once at the end, by the fast set's own code or, where it has none, here.
+    once at the end, by the fast set's own code or, where it has none, here. The optimisers' kernels, which change
+    lists of arrays in place, keep what they remember in float32.
     """
 
     def __init__(self, xp: ModuleType, fast_module: str | None, fast_kinds: str = "fd") -> None:
@@ -120,8 +121,21 @@ class Kernels:
                 return _round_to_half(call(*(_widen_half(a) for a in (first, *args))))
             return reference(xp, first, *args)
 
-        call.__name__ = call.__qualname__ = name
-        return call
+        def call_on_lists(arrays: Sequence[Array], *args: Any) -> None:
+            kind = arrays[0].dtype.char
+            if fast is not None and kind in kinds:
+                fast(arrays, *args)
+            elif kind == "e":
+                wide = [_widen_half(a) for a in arrays]
+                call_on_lists(wide, *([*map(_widen_half, a)] if isinstance(a, list) else a for a in args))
+                for array, result in zip(arrays, wide, strict=True):
+                    array[...] = result
+            else:
+                reference(xp, arrays, *args)
+
+        chosen: Callable[..., Any] = call_on_lists if name in self._reference.ON_LISTS else call
+        chosen.__name__ = chosen.__qualname__ = name
+        return chosen
 
 
 def _widen_half(value: Any) -> Any:
@@ -145,6 +159,11 @@ class RandomSource:
     def uniform(self, shape: Shape, dtype: Any) -> Array:
         """Uniform on [0, 1)."""
         raise NotImplementedError
+
+    def dropout(self, x: Array, p: float) -> tuple[Array, Callable[[Array], Array]] | None:
+        """x with each number 0 with probability p and divided by 1 - p otherwise, and the function that does the same
+        to the same places of another array; None from a source that cannot draw again, so that a mask is needed."""
+        return None
 
     def normal(self, shape: Shape, dtype: Any) -> Array:
         """Standard normal."""
@@ -213,6 +232,14 @@ class Backend:
         found = int(code)
         if found:
             raise error(found)
+
+    @contextmanager
+    def checking(self, what: str, error: Callable[[int], Exception]) -> Iterator[Array]:
+        """A block whose kernels leave the code of a `check` themselves, in an int64 array of one number, which may hold
+        that of an earlier one: the greatest counts."""
+        code = self.zeros(1, "int64")
+        yield code
+        self.check(what, code[0], error)
 
     def owner(self, array: Array) -> Array:
         """The array that an array is a view of; the array itself if it is no view."""

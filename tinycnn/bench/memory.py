@@ -6,15 +6,27 @@ import json
 import os
 import subprocess
 import sys
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
+from .. import cuda
+from ..backend import get_default_device, set_default_device
 from .cases import Case
 
 _STEPS = 3
 
 
-def measure_memory(case: Case, engine: Literal["tinycnn", "torch"] = "tinycnn", threads: int = 1) -> dict[str, float]:
-    """The peak resident memory of a process that takes a few training steps, in MiB.
+def measure_memory(
+    case: Case, engine: Literal["tinycnn", "torch"] = "tinycnn", threads: int = 1, device: str | None = None
+) -> dict[str, float]:
+    """The peak memory of a process that takes a few training steps, in MiB: resident on the CPU, on a GPU what its
+    arrays take there.
+
+    Args:
+        case: what is trained.
+        engine: whose steps.
+        threads: of the CPU.
+        device: where; by default the default device.
 
     Returns:
         `before`: what the process holds with the engine loaded and the network, its images and labels made;
@@ -24,9 +36,10 @@ def measure_memory(case: Case, engine: Literal["tinycnn", "torch"] = "tinycnn", 
         NotImplementedError: on Windows, which has no `resource` module.
         RuntimeError: if the process fails.
     """
-    if sys.platform == "win32":
+    place = str(get_default_device() if device is None else device)
+    if sys.platform == "win32" and place == "cpu":
         raise NotImplementedError("measure_memory: Windows does not tell a process the most it held")
-    request = json.dumps([case.network, case.size, case.batch, case.options, engine, threads])
+    request = json.dumps([case.network, case.size, case.batch, case.options, engine, threads, place])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     result = subprocess.run(
         [sys.executable, "-c", f"from {__name__} import _child; _child({request!r})"],
@@ -40,8 +53,9 @@ def measure_memory(case: Case, engine: Literal["tinycnn", "torch"] = "tinycnn", 
 
 def _child(request: str) -> None:
     """What runs in the fresh process."""
-    network, size, batch, options, engine, threads = json.loads(request)
+    network, size, batch, options, engine, threads, place = json.loads(request)
     case = Case(network, size, batch, options)
+    set_default_device(place)
     from .step import our_step, prepare, set_num_threads, their_step
 
     set_num_threads(threads, torch_too=engine == "torch")
@@ -53,10 +67,27 @@ def _child(request: str) -> None:
         warm = prepare(Case(network, size, 1, options))
         our_step(*warm)()  # compiling, or loading what was compiled, has a peak of its own
         step = our_step(net, images, labels)
-    before = _start_watching()
+    watch = (_start_watching, _peak) if place == "cpu" else _on_gpu(engine, place)
+    before = watch[0]()
     for _ in range(_STEPS):
         step()
-    sys.stdout.write("\n" + json.dumps({"before": before, "peak": _peak()}) + "\n")
+    sys.stdout.write("\n" + json.dumps({"before": before, "peak": watch[1]()}) + "\n")
+
+
+def _on_gpu(engine: str, place: str) -> tuple[Callable[[], float], Callable[[], float]]:
+    """As `_start_watching` and `_peak`, of an engine's arrays on a GPU: both engines have it under the same names."""
+    if engine == "torch":
+        import torch
+
+        memory: Any = torch.cuda
+    else:
+        memory = cuda
+
+    def start() -> float:
+        memory.reset_peak_memory_stats(place)
+        return float(memory.memory_allocated(place)) / 2**20
+
+    return start, lambda: float(memory.max_memory_allocated(place)) / 2**20
 
 
 def _start_watching() -> float:

@@ -163,6 +163,12 @@ def train(
     ] = None,
     weight_decay: Annotated[float | None, _option(metavar="X", panel=_STEPS, help="Weight decay (L2).")] = None,
     clip: Annotated[float | None, _option(metavar="X", panel=_STEPS, help="Scale gradients down to this norm.")] = None,
+    amp: Annotated[
+        str | None,
+        _option(
+            metavar="NAME", panel=_STEPS, help="Mixed precision: off or float16 (which only a GPU is faster with)."
+        ),
+    ] = None,
     early_stop: Annotated[
         int | None, _option(metavar="N", panel=_STEPS, help="End after N epochs without a lower loss.")
     ] = None,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tinycnn
-from tinycnn import backend, bench, models, set_default_device
+from tinycnn import backend, bench, get_default_device, models, set_default_device
 from tinycnn.bench import Case
 
 from .console import fail, make_console
@@ -122,7 +122,9 @@ def _layer(row: bench.LayerTime) -> dict[str, Any]:
 def _memory(cases: list[Case], engines: list[Any], threads: int, console: Any) -> list[dict[str, Any]]:
     from tinycnn.inspect.table import format_table
 
-    rows, found = [["peak of a training step, MiB", *engines]], []
+    place = get_default_device()
+    where = "" if place.type == "cpu" else f" on {place}"
+    rows, found = [[f"peak of a training step{where}, MiB", *engines]], []
     for case in cases:
         cells = []
         for engine in engines:
@@ -130,7 +132,7 @@ def _memory(cases: list[Case], engines: list[Any], threads: int, console: Any) -
                 facts = bench.measure_memory(case, engine, threads)
             except (NotImplementedError, RuntimeError) as error:
                 fail(error)
-            found.append({"case": case.label, "engine": engine, "threads": threads, **facts})
+            found.append({"case": case.label, "engine": engine, "threads": threads, "device": str(place), **facts})
             cells.append(f"{facts['peak'] - facts['before']:.0f}")
         rows.append([case.label, *cells])
     console.print("\n".join(["", *format_table(rows, "<" + ">" * len(engines), shrink=0)]), markup=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tinycnn
 from tinycnn import data, models, train as training
 
 from .console import fail
@@ -31,6 +32,8 @@ SCHEDULERS: dict[str, tuple[float | None, str | None]] = {
     "onecycle": (None, None),
     "plateau": (0.1, "2"),
 }
+# By name: the half precision that a network runs in.
+AMP: dict[str, Any] = {"off": None, "float16": tinycnn.float16}
 _FIXED_LENGTH = ("cosine", "onecycle")
 _LARGE = 96  # the side that networks for 224x224 are trained at unless told otherwise: 224x224 is not for a few cores
 
@@ -58,6 +61,7 @@ class Settings:
     decay_at: list[int] | None = None
     warmup: int = 0
     clip: float | None = None
+    amp: str = "off"
     early_stop: int | None = None
     seed: int = 0
     device: str | None = None
@@ -219,6 +223,9 @@ def check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and not 0 < value < high:
             fail(f"{option(name)} must be above 0{'' if high == math.inf else f' and below {high}'}, got {value:g}")
+    if settings.amp == "bfloat16":
+        fail("--amp bfloat16: arrays here have no bfloat16; take float16")
+    _choice("amp", settings.amp, AMP)
     _check_schedule(settings)
 
 

@@ -19,7 +19,7 @@ from .console import FAILED, INTERRUPTED, fail, make_console
 from .folder import RECORD, new_folder, read_settings, remove_unused, write_record
 from .interrupt import Interrupts
 from .progress import ShowProgress, show_download
-from .settings import Settings, settle, settle_again
+from .settings import AMP, Settings, settle, settle_again
 
 _EVALUATED_BATCH = 256  # the least, when nothing is kept for a gradient
 
@@ -71,6 +71,7 @@ class _Task:
             scheduler=scheduler,
             scheduler_interval=interval,
             clip_norm=settings.clip,
+            amp_dtype=AMP[settings.amp],
         )
         self.early_stop = None if settings.early_stop is None else training.EarlyStop(settings.early_stop)
         self.progress = ShowProgress(console, self.measured)
@@ -218,6 +219,8 @@ def _description(settings: Settings, found: build.Data, trainer: training.Traine
     how.append(f"weight decay {settings.weight_decay:g}")
     if settings.clip is not None:
         how.append(f"gradients clipped at {settings.clip:g}")
+    if settings.amp != "off":
+        how.append(f"in mixed precision ({settings.amp})")
     lines = [
         f"{settings.network}{options}: {parameters:,} parameters, {settings.init} init, seed {settings.seed}",
         f"{settings.data}: {', '.join(parts)}, on {settings.device} with {settings.kernels} kernels",

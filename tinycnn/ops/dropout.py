@@ -6,6 +6,7 @@ what is kept is scaled by 1 / (1 - p), and evaluation does nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..autograd import Op, Tensor
@@ -16,10 +17,18 @@ __all__ = ["dropout", "dropout2d"]
 
 
 class Dropout(Op):
-    """x * mask, the mask being 0 with probability p and 1 / (1 - p) otherwise, one number for each of `shape`."""
+    """x * mask, the mask being 0 with probability p and 1 / (1 - p) otherwise, one number for each of `shape`.
+
+    Where random numbers can be drawn again by their place, nobody keeps a mask.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Any, p: float, shape: tuple[int, ...]) -> Any:
+        found = ctx.backend.random.dropout(x, p) if shape == x.shape else None
+        ctx.again = None
+        if found is not None:
+            y, ctx.again = found
+            return y
         kept = ctx.backend.random.uniform(shape, "float32") >= p  # the same draw for every dtype
         mask = kept.astype(x.real.dtype) * (0.0 if p == 1 else 1 / (1 - p))
         ctx.save_for_backward(mask)
@@ -27,7 +36,21 @@ class Dropout(Op):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        return g * ctx.saved_tensors[0], None, None
+        gx = g * ctx.saved_tensors[0] if ctx.again is None else DropAgain.apply(g, ctx.again)
+        return gx, None, None
+
+
+class DropAgain(Op):
+    """A dropout that was drawn before; it is linear, and its own adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, again: Callable[[Any], Any]) -> Any:
+        ctx.again = again
+        return again(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        return DropAgain.apply(g, ctx.again), None
 
 
 @op(

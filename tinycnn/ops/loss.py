@@ -89,13 +89,8 @@ def _check_class_weight(name: str, input: Tensor, weight: Tensor | None) -> None
         raise ValueError(f"{name}: weight has shape {weight.array.shape}, input {shape} wants ({classes},)")
 
 
-def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> bool:
-    """Raise unless target holds a class, or ignore_index, for every element of input; returns whether any may be
-    ignored.
-
-    On the CPU both are told by one number. On a GPU nothing is read, so that nothing waits: a label that is no class is
-    reported at the next time that something is, and meanwhile counts as the nearest class.
-    """
+def _check_target(name: str, input: Tensor, target: Tensor, weight: Tensor | None) -> int:
+    """Raise unless target holds an integer for every element of input; returns the number of classes."""
     shape = input.array.shape
     classes = shape[0] if len(shape) == 1 else shape[1]
     wanted = () if len(shape) == 1 else (shape[0], *shape[2:])
@@ -107,13 +102,21 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
     for what, x in (("target", target), ("weight", weight)):
         if x is not None and x.backend is not input.backend:
             raise RuntimeError(f"{name}: input is on {input.device}, {what} on {x.device}; move one with .to(device)")
+    return classes
+
+
+def _check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -> bool:
+    """Raise unless target holds classes or ignore_index; returns whether any may be ignored.
+
+    On the CPU both are told by one number. On a GPU nothing is read, so that nothing waits: a label that is no class is
+    reported at the next time that something is, and meanwhile counts as the nearest class.
+    """
     if not target.array.size:
         return False
-    backend = input.backend
+    backend = target.backend
     if backend.waits_to_look:
         code = backend.quietly(_worst_label, target.array, classes, ignore_index)
-        what = f"{name}: {classes} classes, {ignore_index} ignored"
-        backend.check(what, code, lambda code: _no_class(name, (code - 1) // 2 if code % 2 else -code // 2, classes))
+        backend.check(*_told_later(name, classes, ignore_index, code))
         return True
     labels = target.array
     if labels.size and labels.min() >= 0 and labels.max() < classes and not 0 <= ignore_index < classes:
@@ -124,6 +127,12 @@ def _check_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | No
     if found == 2:
         raise _no_class(name, int(labels[bad].ravel()[0]), classes)
     return found == 1
+
+
+def _told_later(name: str, classes: int, ignore_index: int, *code: Any) -> tuple[Any, ...]:
+    """A backend's arguments for the check of labels, with `_worst_label`'s code between."""
+    what = f"{name}: {classes} classes, {ignore_index} ignored"
+    return what, *code, lambda code: _no_class(name, (code - 1) // 2 if code % 2 else -code // 2, classes)
 
 
 def _no_class(name: str, label: int, classes: int) -> IndexError:
@@ -213,7 +222,8 @@ def nll_loss(
         tensor(3.)
     """
     _check_scores("nll_loss", input, weight)
-    ignored = _check_classes("nll_loss", input, target, weight, ignore_index)
+    classes = _check_target("nll_loss", input, target, weight)
+    ignored = _check_classes("nll_loss", target, classes, ignore_index)
     loss, weights = _picked(_classes_last("nll_loss", input), target.reshape(-1), weight, ignore_index, ignored)
     return _weighted("nll_loss", loss, weights, target, reduction)
 
@@ -270,10 +280,15 @@ def cross_entropy(
         raise TypeError(f"cross_entropy: target must be a Tensor, got {type(target).__name__}")
     if target.array.dtype.kind in "fc":
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
-    ignored = _check_classes("cross_entropy", input, target, weight, ignore_index)
-    plain = weight is None and not ignored and not label_smoothing and reduction != "none"
-    if plain and input.array.ndim == 2 and input.array.size:
-        return CrossEntropy.apply(input, target.array, reduction == "mean")
+    classes = _check_target("cross_entropy", input, target, weight)
+    if weight is None and not label_smoothing and reduction != "none" and input.array.ndim == 2 and input.array.size:
+        labels, mean = target.array, reduction == "mean"
+        if input.backend.waits_to_look:
+            with input.backend.checking(*_told_later("cross_entropy", classes, ignore_index)) as worst:
+                return CrossEntropy.apply(input, labels, ignore_index, mean, worst)
+        ignored = _check_classes("cross_entropy", target, classes, ignore_index)
+        return CrossEntropy.apply(input, labels, ignore_index if ignored else None, mean, None)
+    ignored = _check_classes("cross_entropy", target, classes, ignore_index)
     logp = log_softmax(_classes_last("cross_entropy", input), 1)
     loss, weights = _picked(logp, target.reshape(-1), weight, ignore_index, ignored)
     if not label_smoothing:

@@ -28,11 +28,13 @@ class MaxPool2d(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair) -> Any:
         y, where = ctx.backend.kernels.max_pool2d(x, kernel, stride, padding, dilation, out_size)
+        ctx.windows = kernel, stride, padding, dilation
         return _keep_places(ctx, x, y, where)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, _: Any) -> tuple[Any, ...]:
-        return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size), None, None, None, None, None
+        gx = ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size, ctx.windows)
+        return gx, None, None, None, None, None
 
 
 class AdaptiveMaxPool2d(Op):
@@ -45,7 +47,7 @@ class AdaptiveMaxPool2d(Op):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, _: Any) -> tuple[Any, ...]:
-        return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size), None
+        return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size, None), None
 
 
 def _keep_places(ctx: Any, x: Any, y: Any, where: Any) -> tuple[Any, Any]:
@@ -57,16 +59,16 @@ def _keep_places(ctx: Any, x: Any, y: Any, where: Any) -> tuple[Any, Any]:
 
 
 class ScatterPlane(Op):
-    """x[n, c].flat[index[n, c, p, q]] += g[n, c, p, q]."""
+    """x[n, c].flat[index[n, c, p, q]] += g[n, c, p, q]; `windows` are those that the places come from, if they do."""
 
     @staticmethod
-    def forward(ctx: Any, g: Any, index: Any, size: Pair) -> Any:
+    def forward(ctx: Any, g: Any, index: Any, size: Pair, windows: tuple[Pair, Pair, Pair, Pair] | None) -> Any:
         ctx.save_for_backward(index)
-        return ctx.backend.kernels.scatter_plane(g, index, size)
+        return ctx.backend.kernels.scatter_plane(g, index, size, windows)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
-        return GatherPlane.apply(c, ctx.saved_tensors[0]), None, None
+        return GatherPlane.apply(c, ctx.saved_tensors[0]), None, None, None
 
 
 class GatherPlane(Op):
@@ -80,7 +82,7 @@ class GatherPlane(Op):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size), None
+        return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size, None), None
 
 
 class AvgPool2d(Op):
@@ -452,7 +454,7 @@ def max_unpool2d(
     lowest, highest = (int(f(index.array)) if index.array.size else 0 for f in (x.backend.min, x.backend.max))
     if lowest < 0 or highest >= size[0] * size[1] > 0:
         raise IndexError(f"max_unpool2d: an index lies outside the output of {size[0]} x {size[1]} pixels")
-    y = ScatterPlane.apply(x, index, size)
+    y = ScatterPlane.apply(x, index, size, None)
     return y.squeeze(0) if single else y
 
 

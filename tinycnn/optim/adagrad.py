@@ -82,4 +82,4 @@ class Adagrad(Optimizer):
             state = self.state[param] = {"step": 0, "sum": self.new_state(param, start)}
         rate = group["lr"] / (1 + state["step"] * group["lr_decay"])
         state["step"] += 1
-        self.run("adagrad_step", param, grad, group, (state["sum"],), float(rate), group["eps"], group["weight_decay"])
+        self.run("adagrad_steps", param, grad, group, (state["sum"],), float(rate), group["eps"], group["weight_decay"])

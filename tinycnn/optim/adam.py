@@ -32,14 +32,16 @@ class Adam(Optimizer):
         weight_decay: the factor of the L2 penalty's gradient.
         amsgrad: divide by the greatest v so far.
         maximize: climb instead of descend.
+        capturable: count the steps in the device's memory, so that they can be captured by `tinycnn.cuda.graph`.
         decoupled_weight_decay: decay the weights apart from the gradient, see `AdamW`.
-        foreach, capturable, differentiable, fused: PyTorch's; there is one way to compute a step here.
+        foreach, differentiable, fused: PyTorch's; there is one way to compute a step here.
 
-    State of a parameter: "step" (t), "exp_avg" (m), "exp_avg_sq" (v), with amsgrad "max_exp_avg_sq".
+    State of a parameter: "step" (t, a tensor if capturable), "exp_avg" (m), "exp_avg_sq" (v), with amsgrad
+    "max_exp_avg_sq".
 
     Raises:
         ValueError: if lr, eps or weight_decay is negative, or a beta is not in [0, 1); and as `Optimizer`.
-        NotImplementedError: if foreach, capturable, differentiable or fused is True.
+        NotImplementedError: if foreach, differentiable or fused is True.
 
     Example:
         >>> import tinycnn
@@ -69,7 +71,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        refuse(self.name, foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused)
+        refuse(self.name, foreach=foreach, differentiable=differentiable, fused=fused)
         super().__init__(
             params,
             {
@@ -79,6 +81,7 @@ class Adam(Optimizer):
                 "weight_decay": weight_decay,
                 "amsgrad": amsgrad,
                 "maximize": maximize,
+                "capturable": capturable,
                 "decoupled_weight_decay": decoupled_weight_decay,
             },
         )
@@ -102,10 +105,10 @@ class Adam(Optimizer):
             peak = state.get("max_exp_avg_sq")
             if peak is None:
                 peak = state["max_exp_avg_sq"] = self.new_state(param)
-        state["step"] += 1
+        count, number = self.count_step(param, group, state)
         beta1, beta2 = group["betas"]
         self.run(
-            "adam_step", param, grad, group, (state["exp_avg"], state["exp_avg_sq"], peak), state["step"],
+            "adam_steps", param, grad, group, (state["exp_avg"], state["exp_avg_sq"], peak, count), number,
             float(group["lr"]), beta1, beta2, group["eps"], group["weight_decay"], group["decoupled_weight_decay"],
         )  # fmt: skip
 
@@ -128,7 +131,8 @@ class AdamW(Adam):
         weight_decay: what lr is multiplied by for the share of the weights that goes at each step.
         amsgrad: divide by the greatest v so far.
         maximize: climb instead of descend.
-        foreach, capturable, differentiable, fused: PyTorch's; there is one way to compute a step here.
+        capturable: as of `Adam`.
+        foreach, differentiable, fused: PyTorch's; there is one way to compute a step here.
 
     Raises:
         ValueError, NotImplementedError: as `Adam`.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from ..autograd import Tensor, enable_grad, no_grad, wrap
 from ..autograd.conversion import as_array
-from ..backend import Array
+from ..backend import Array, Backend
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
@@ -17,9 +17,8 @@ _OF_SCHEDULERS = {"initial_lr", "max_lr", "min_lr", "base_momentum", "max_moment
 
 # PyTorch's arguments that choose between ways to compute the same, and why there is nothing to choose here.
 _ONE_WAY = {
-    "foreach": "each parameter is updated by itself",
+    "foreach": "an update is one kernel already where there are fast kernels",
     "fused": "an update is one kernel already where there are fast kernels",
-    "capturable": "steps are not captured in CUDA graphs",
     "differentiable": "steps are not recorded for backward",
 }
 
@@ -33,7 +32,7 @@ def refuse(name: str, **arguments: bool | None) -> None:
 
 class Optimizer:
     """What all optimisers share. A new one subclasses this, names its options and writes `update`, which is best one
-    call of `run` with a kernel.
+    call of `run` with a kernel: then parameters that share their numbers are stepped together.
 
     Args:
         params: the parameters, as `model.parameters()` or `model.named_parameters()` gives them, or dicts of which each
@@ -60,6 +59,9 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        # What the step under way has to do: columns of arrays by kernel and numbers, and counts of steps by backend.
+        self._noted: dict[Any, tuple[list[Array], list[Array], list[list[Array] | None]]] = {}
+        self._counts: dict[Backend, list[Array]] = {}
         self._stepped = False  # whether `step` has run, for a scheduler that would come too early
         groups: list[Any] = list(params)
         if not groups:
@@ -88,6 +90,10 @@ class Optimizer:
     def new_state(self, param: Tensor, value: float = 0.0) -> Tensor:
         """An array to remember something of a parameter in, of its shape and layout, filled with a value. Beside
         float16 it is float32: in half precision a small average would vanish."""
+        if param.backend.capturing is not None:
+            raise RuntimeError(
+                f"{self.name}: its state of a parameter begins with a step that is not captured; take one first"
+            )
         like = param.array
         dtype = "float32" if like.dtype.itemsize == 2 else like.dtype
         return wrap(param.backend.full_like(like, value, dtype=dtype), param.backend)
@@ -98,22 +104,48 @@ class Optimizer:
         param: Tensor,
         grad: Tensor,
         group: dict[str, Any],
-        states: Iterable[Tensor | None],
+        states: Sequence[Tensor | None],
         *numbers: Any,
     ) -> None:
-        """Call kernels.KERNEL(param, grad, *states, *numbers), which works in place; float16, a storage format, is
-        computed in float32."""
-        array, g, quietly = param.array, grad.array, param.backend.quietly
-        step = getattr(param.backend.kernels, kernel)
+        """Note a step for kernels.KERNEL(params, grads, *states, *numbers), which works in place: all that differ in
+        their arrays only are taken at once, when `update` has seen every parameter."""
+        backend, array, g = param.backend, param.array, grad.array
         if group["maximize"]:
-            g = param.backend.negative(g)
-        memory: list[Array | None] = [None if state is None else state.array for state in states]
-        if array.dtype.itemsize > 2:
-            quietly(step, array, g, *memory, *numbers)
-            return
-        wide = array.astype("float32")
-        quietly(step, wide, g.astype("float32"), *memory, *numbers)
-        param.backend.on_device(array.__setitem__, ..., wide)
+            g = backend.negative(g)
+        there = tuple([state is not None for state in states])
+        key = kernel, backend, array.dtype, there, numbers
+        columns = self._noted.get(key)
+        if columns is None:
+            columns = self._noted[key] = [], [], [[] if wanted else None for wanted in there]
+        params, grads, memory = columns
+        params.append(array)
+        grads.append(g)
+        for column, state in zip(memory, states, strict=True):
+            if state is not None and column is not None:
+                column.append(state.array)
+
+    def count_step(self, param: Tensor, group: dict[str, Any], state: dict[str, Any]) -> tuple[Tensor | None, int]:
+        """Count one more step of a parameter in state["step"].
+
+        Returns:
+            None, and the number of the step; for a group that is capturable, a tensor that will hold that number when
+            the steps that `run` has noted are taken, and 0.
+        """
+        step = state["step"]
+        if not group.get("capturable"):
+            state["step"] = number = 1 + (int(step.item()) if isinstance(step, Tensor) else step)
+            return None, number
+        if not isinstance(step, Tensor):
+            step = state["step"] = wrap(param.backend.full((), step, dtype="float32"), param.backend)
+        self._counts.setdefault(param.backend, []).append(step.array)
+        return step, 0
+
+    def _run_noted(self) -> None:
+        """Take the steps that `run` has noted."""
+        for backend, counts in self._counts.items():
+            backend.on_device(backend.kernels.count_up, counts)
+        for (kernel, backend, _, _, numbers), (params, grads, memory) in self._noted.items():
+            backend.quietly(getattr(backend.kernels, kernel), params, grads, *memory, *numbers)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, such as layers that are trained from now on.
@@ -195,6 +227,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        self._noted, self._counts = {}, {}
         with no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
@@ -204,16 +237,16 @@ class Optimizer:
                             self._check_captured(p, group)
                         self.update(p, grad, group)
                         p._version[0] += 1
+            self._run_noted()
+        self._noted, self._counts = {}, {}
         self._stepped = True
         return loss
 
     def _check_captured(self, param: Tensor, group: dict[str, Any]) -> None:
-        """A captured step keeps the options that it was captured with, and cannot count."""
-        if "step" in self.state.get(param, {}):
-            raise RuntimeError(
-                f"{self.name}: it counts its steps on the host, which a captured step cannot; capture forward and "
-                "backward, and call step() behind it, or use SGD"
-            )
+        """A captured step keeps the options that it was captured with, and cannot count on the host."""
+        if not isinstance(self.state.get(param, {}).get("step", param), Tensor):
+            way = "make it with capturable=True" if "capturable" in self.defaults else "call step() behind the graph"
+            raise RuntimeError(f"{self.name}: it counts its steps on the host, which a captured step cannot; {way}")
         if param is group["params"][0]:
             no_options = "params", "param_names"
             param.backend.constant(lambda: [value for key, value in group.items() if key not in no_options])
@@ -252,7 +285,8 @@ class Optimizer:
                 raise ValueError(f"{self.name}.load_state_dict: a state is for parameter {n}, which no group has")
             p = by_number[n]
             loaded[p] = {key: self._adopt(p, n, key, value) for key, value in values.items()}
-        merged = [{**new, "params": old["params"]} for old, new in zip(self.param_groups, groups, strict=True)]
+        kept = {"capturable": False} if "capturable" in self.defaults else {}  # what a state may lack
+        merged = [{**kept, **new, "params": old["params"]} for old, new in zip(self.param_groups, groups, strict=True)]
         for group in merged:
             group.update((k, tuple(group[k])) for k, v in self.defaults.items() if isinstance(v, tuple) and k in group)
             missing = sorted(set(self.defaults) - set(group))
@@ -264,7 +298,7 @@ class Optimizer:
     def _adopt(self, param: Tensor, number: int, key: str, value: Any) -> Any:
         """A copy of a state's value; an array of the parameter's shape gets its device, layout and precision."""
         if key == "step":
-            return int(value)  # PyTorch's is a tensor
+            return int(value)  # PyTorch's is a tensor; if ours has to be one, the next step makes it
         if not hasattr(value, "shape"):
             return copy.deepcopy(value)
         array = as_array(value, None, param.backend)

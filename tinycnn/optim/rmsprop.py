@@ -31,13 +31,14 @@ class RMSprop(Optimizer):
         momentum: how much of b stays from step to step; 0 keeps no b.
         centered: divide by the deviation of the gradient instead of its size.
         maximize: climb instead of descend.
-        capturable, foreach, differentiable: PyTorch's; there is one way to compute a step here.
+        capturable: count the steps in the device's memory, so that they can be captured by `tinycnn.cuda.graph`.
+        foreach, differentiable: PyTorch's; there is one way to compute a step here.
 
     State of a parameter: "step", "square_avg" (v), with momentum "momentum_buffer" (b), centred "grad_avg" (a).
 
     Raises:
         ValueError: if lr, alpha, eps, weight_decay or momentum is negative; and as `Optimizer`.
-        NotImplementedError: if capturable, foreach or differentiable is True.
+        NotImplementedError: if foreach or differentiable is True.
 
     Example:
         >>> import tinycnn
@@ -65,7 +66,7 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse("RMSprop", capturable=capturable, foreach=foreach, differentiable=differentiable)
+        refuse("RMSprop", foreach=foreach, differentiable=differentiable)
         super().__init__(
             params,
             {
@@ -75,6 +76,7 @@ class RMSprop(Optimizer):
                 "eps": eps,
                 "centered": centered,
                 "weight_decay": weight_decay,
+                "capturable": capturable,
                 "maximize": maximize,
             },
         )
@@ -93,8 +95,8 @@ class RMSprop(Optimizer):
             velocity = state.get("momentum_buffer")
             if velocity is None:
                 velocity = state["momentum_buffer"] = self.new_state(param)
-        state["step"] += 1
+        self.count_step(param, group, state)
         self.run(
-            "rmsprop_step", param, grad, group, (state["square_avg"], mean, velocity), float(group["lr"]),
+            "rmsprop_steps", param, grad, group, (state["square_avg"], mean, velocity), float(group["lr"]),
             group["alpha"], group["eps"], group["momentum"], group["weight_decay"],
         )  # fmt: skip

@@ -94,6 +94,6 @@ class SGD(Optimizer):
                 velocity = state["momentum_buffer"] = self.new_state(param)
                 dampening = 0  # v starts as d, and momentum * 0 + 1 * d is that
         self.run(
-            "sgd_step", param, grad, group, (velocity,), float(group["lr"]), float(momentum), float(dampening),
+            "sgd_steps", param, grad, group, (velocity,), float(group["lr"]), float(momentum), float(dampening),
             float(group["weight_decay"]), bool(group["nesterov"]),
         )  # fmt: skip

@@ -3,6 +3,7 @@
 for each epoch:
     for each batch X, y of the training data:      train_step
         loss = loss_fn(model(X), y);  zero_grad;  loss.backward();  clip;  optimizer.step()
+        (in mixed precision: within autocast, with the loss scaled)
         scheduler.step(), if it goes by steps
     measure loss and accuracy on the test data     evaluate
     scheduler.step(), if it goes by epochs
@@ -15,11 +16,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 from .. import nn
+from ..amp import GradScaler, autocast
 from ..autograd import Tensor
 from ..backend import device
+from ..backend.dtypes import dtype as DType  # noqa: N812
 from ..backend.generator import get_rng_state, set_rng_state
 from ..data import DataLoader
 from ..optim import Optimizer
@@ -59,6 +63,8 @@ class Trainer:
             training loss if there are no test data.
         scheduler_interval: whether the scheduler steps after each "epoch" or after each "step".
         clip_norm: the greatest norm that all gradients together may have; longer ones are scaled down to it.
+        amp_dtype: float16 for mixed precision: model and loss run within `autocast`, the loss is scaled by a
+            `GradScaler`, and a step whose gradients overflow is left out. None for none.
 
     Attributes:
         history: an `EpochResult` for each epoch done.
@@ -90,6 +96,7 @@ class Trainer:
         scheduler: LRScheduler | None = None,
         scheduler_interval: Literal["epoch", "step"] = "epoch",
         clip_norm: float | None = None,
+        amp_dtype: DType | None = None,
     ) -> None:
         if scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"Trainer: scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
@@ -104,6 +111,9 @@ class Trainer:
         self.device = optimizer.param_groups[0]["params"][0].device if device is None else device
         self.callbacks = list(callbacks)
         self.scheduler, self.scheduler_interval, self.clip_norm = scheduler, scheduler_interval, clip_norm
+        self.scaler = None if amp_dtype is None else GradScaler()
+        self._amp_dtype = amp_dtype
+        self._precision()  # which says so if there is no such precision
         self.history: list[EpochResult] = []
         self.step = 0
         self.epochs = 0
@@ -220,16 +230,30 @@ class Trainer:
         self.history.append(result)
         self._tell("on_epoch_end", result)
 
+    def _precision(self) -> AbstractContextManager[Any]:
+        """What model and loss run in."""
+        if self._amp_dtype is None:
+            return nullcontext()
+        return autocast(device(self.device).type, self._amp_dtype)
+
     def train_step(self, X: Tensor, y: Tensor) -> Tensor:
         """One step on one batch, X (N, ...) and labels y (N,); returns the loss before the step."""
         X, y = to_device(X, self.device), to_device(y, self.device)
-        logits = self.model(X)
-        loss = self.loss_fn(logits, y)
+        with self._precision():
+            logits = self.model(X)
+            loss = self.loss_fn(logits, y)
         self.optimizer.zero_grad()
-        loss.backward()
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         if self.clip_norm is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_((p for g in self.optimizer.param_groups for p in g["params"]), self.clip_norm)
-        self.optimizer.step()
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.optimizer._stepped = True  # left out or not: a scheduler counts it
         self.step += 1
         loss = loss.detach()
         _count(self.loss, self.accuracy, logits, y, loss)
@@ -254,7 +278,8 @@ class Trainer:
                 raise _StoppedError
             _count(loss, accuracy, logits, y, value)
 
-        for_each_batch(self.model, data, self.loss_fn, self.device, count)
+        with self._precision():
+            for_each_batch(self.model, data, self.loss_fn, self.device, count)
         return loss.value, accuracy.value
 
     def _tell(self, event: str, *args: Any) -> None:
@@ -300,6 +325,8 @@ class Trainer:
         self.optimizer._stepped = progress["step"] > 0  # or a scheduler would think that it comes too early
         if self.scheduler is not None:
             self.scheduler.load_state_dict(progress["scheduler"])
+        if self.scaler is not None and progress.get("scaler"):
+            self.scaler.load_state_dict(progress["scaler"])
         for name, callback in callbacks.items():
             callback.load_state_dict(progress["callbacks"][name])
         self.step, self._batch, self._seconds = progress["step"], progress["batch"], progress["seconds"]
@@ -344,6 +371,7 @@ class Trainer:
             "accuracy": self.accuracy.state_dict(),
             "history": [dataclasses.asdict(result) for result in self.history],
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "callbacks": {name: callback.state_dict() for name, callback in self._lasting_callbacks().items()},
             "data": self._place(),
         }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,11 @@ class CudaBackend(Backend):
 
     def check(self, what: str, code: Array, error: Callable[[int], Exception]) -> None:
         self.on_device(self.checks.add, what, code, error)
+
+    @contextmanager
+    def checking(self, what: str, error: Callable[[int], Exception]) -> Iterator[Array]:
+        yield self.on_device(self.checks.cell, what, error)
+        self.on_device(self.checks.asked)
 
     def from_numpy(self, array: np.ndarray) -> Array:
         self._refuse_copies()

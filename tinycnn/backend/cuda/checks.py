@@ -33,6 +33,12 @@ class Checks:
             code: an array of no dimensions, int64, 0 if all is well.
             error: makes the exception from a code.
         """
+        cell = self.cell(what, error)
+        self._xp.maximum(cell, code, out=cell)
+        self.asked()
+
+    def cell(self, what: str, error: Callable[[int], Exception]) -> Any:
+        """The cell of a check, an array of one number; whoever writes a code there says so by `asked`."""
         if what not in self._number:
             if len(self._errors) == _CELLS:
                 self.look()
@@ -41,8 +47,10 @@ class Checks:
             self._number[what] = len(self._errors)
             self._errors.append(error)
         place = self._number[what]
-        cell = self._cells[place : place + 1]
-        self._xp.maximum(cell, code, out=cell)
+        return self._cells[place : place + 1]
+
+    def asked(self) -> None:
+        """Note that a cell may hold a code."""
         self.pending = True
         if os.environ.get("CUDA_LAUNCH_BLOCKING") == "1":
             self.look()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -46,13 +47,31 @@ class CudaRandom(RandomSource):
         return self._on_device(self._philox, shape, kind)
 
     def _philox(self, shape: Shape, dtype: Any) -> Array:
-        from tinycnn.kernels.cuda import FUSED
+        from tinycnn.kernels.cuda.dropout import uniform
 
+        return uniform(tuple(shape), dtype, *self._place())
+
+    def _place(self) -> tuple[int, int, Array | None]:
+        """The next draw as the kernels take it: seed, number, and what is added to that in a captured graph."""
         if self._captured is None:
             self._draws += 1
-            return FUSED["uniform"](tuple(shape), dtype, self._seed, self._draws)
+            return self._seed, self._draws, None
         self._captured += 1
-        return FUSED["uniform"](tuple(shape), dtype, self._seed, self._captured, self._counter)
+        return self._seed, self._captured, self._counter
+
+    def dropout(self, x: Array, p: float) -> tuple[Array, Callable[[Array], Array]] | None:
+        if x.dtype.kind != "f":
+            return None
+        from tinycnn.kernels.cuda.dropout import dropout
+        from tinycnn.kernels.cuda.layout import dense
+
+        seed, draw, counter = self._place()
+
+        def again(x: Array, order: Any = None) -> Array:
+            return self._on_device(dropout, x, p, seed, draw, counter, order)
+
+        order = dense(x)[1]
+        return again(x, order), functools.partial(again, order=order)
 
     def normal(self, shape: Shape, dtype: Any) -> Array:
         return self._draw("standard_normal", tuple(shape), dtype)
