@@ -11,8 +11,8 @@ Nothing is installed or downloaded: the project is taken from the folder that th
     steps       training steps of every network, beside PyTorch eager: float32 (TF32 convolutions) and half precision
     graph       LeNet's step captured as a CUDA graph, beside PyTorch eager and PyTorch's own graph
 
-Nothing is installed or downloaded: the project is the one of the folder that this file is in.
-every piece the results so far are written: results.json and results.md.
+Every part has a share of the time and is stopped when that is over. Behind every piece the results so far are written,
+results.json and results.md, and the logs of tests and sanitizer as they come: whatever ends the run loses little.
 
 Without a GPU, `--device cpu --quick` walks through all of it at tiny sizes; `--stand-in` runs the CUDA side on the
 stand-in for CuPy of the tests. Neither measures anything.
@@ -157,6 +157,7 @@ def program(settings: dict[str, Any]) -> str:
         loss.backward()
         optimizer.step()
         done.append(f"{name}: {loss.item():.4f}")
+        print(f"through {name}{' in half precision' * half}", flush=True)
     return ", ".join(done)
 
 
@@ -407,22 +408,35 @@ class Run:
                 return value
         return {"error": (found["err"] or found["out"]).strip()[-1500:] or f"ended with {found['rc']}"}
 
-    def call(self, command: list[str], limit: float) -> dict[str, Any]:
+    def call(self, command: list[str], limit: float, log: str = "") -> dict[str, Any]:
+        """What a process said, and how it ended; with a log, it says it into that file of the folder, at once."""
         limit = max(1.0, min(limit, self.left()))
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
         begin = time.monotonic()
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            out, err = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, 9)  # it, and what it started
-            out, err = process.communicate()
-            err += f"\nstopped after {limit:.0f} s"
+        with contextlib.ExitStack() as stack:
+            target: Any = subprocess.PIPE
+            if log:
+                target = stack.enter_context(open(self.folder / log, "w", encoding="utf-8"))
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, text=True, stdout=target,
+                stderr=subprocess.STDOUT if log else target, start_new_session=True,
+            )  # fmt: skip
+            stopped = ""
+            try:
+                out, err = process.communicate(timeout=limit)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, 9)  # it, and what it started
+                out, err = process.communicate()
+                stopped = f"\nstopped after {limit:.0f} s"
+            except BaseException:  # Ctrl-C, or a signal from whoever lent the machine
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, 9)
+                raise
+        if log:
+            out, err = (self.folder / log).read_text(encoding="utf-8", errors="replace"), ""
+        err += stopped
         return {"rc": process.returncode, "out": out, "err": err, "seconds": round(time.monotonic() - begin, 1)}
 
     def part(self, name: str) -> None:
@@ -446,19 +460,22 @@ class Run:
             "pytest",
             "-m",
             "gpu",
-            "-q",
+            "-v",
+            "--durations=10",
             "-p",
             "no:cacheprovider",
             "-W",
             "default",
             "tests/test_gpu.py",
         ]
-        found = self.call(command, share)
+        found = self.call(command, share, "pytest.log")
         lines = found["out"].strip().splitlines()
-        summary = lines[-1] if lines else found["err"].strip()[-300:]
-        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        ends = {word: [line for line in lines if f" {word} " in f" {line} "] for word in ("PASSED", "FAILED", "ERROR")}
+        summary = lines[-1].strip("= ") if lines else found["err"].strip()[-300:]
+        if "stopped after" in found["err"]:
+            summary = f"{len(ends['PASSED'])} passed and {len(ends['FAILED'])} failed when it was {found['err'].strip()}"
+        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))] or ends["FAILED"] + ends["ERROR"]
         skipped = [line for line in lines if line.startswith("SKIPPED")]
-        (self.folder / "pytest.log").write_text(found["out"] + found["err"], encoding="utf-8")
         return {
             "rc": found["rc"],
             "summary": summary,
@@ -478,14 +495,16 @@ class Run:
         self.call(plain, share)  # compiles the kernels, which are then kept
         found = {}
         for check in ("memcheck", "racecheck", "initcheck"):
-            done = self.call([tool, "--tool", check, "--error-exitcode", "9", *plain], share / 3)
-            lines = [line for line in (done["out"] + done["err"]).splitlines() if line.startswith("========")]
-            (self.folder / f"{check}.log").write_text(done["out"] + done["err"], encoding="utf-8")
+            done = self.call([tool, "--tool", check, "--error-exitcode", "9", *plain], share / 3, f"{check}.log")
+            lines = [line for line in done["out"].splitlines() if line.startswith("========")]
+            through = [line for line in done["out"].splitlines() if line.startswith("through ")]
             found[check] = {
                 "rc": done["rc"],
-                "said": lines[-1:] or [done["err"].strip()[-300:]],
+                "said": [*(lines[-1:] or [done["out"].strip()[-300:]]), *through, *done["err"].split("\n")],
                 "seconds": done["seconds"],
             }
+            self.results["parts"]["sanitizer"] = {"result": found}
+            self.write()
         return found
 
     def steps(self, share: float) -> Any:
@@ -531,12 +550,12 @@ def markdown(results: dict[str, Any]) -> str:
     if "tests" in parts:
         tests = parts["tests"]
         lines += ["", "## Tests", "", str(tests.get("summary", tests.get("error")))]
-        lines += [f"- {line}" for line in (*tests.get("failed", []), *tests.get("skipped", []))]
+        lines += [f"- {_cell(line)}" for line in (*tests.get("failed", []), *tests.get("skipped", []))]
     if "sanitizer" in parts:
         lines += ["", "## compute-sanitizer", ""]
         found = parts["sanitizer"]
         lines += [found["error"]] if "error" in found else [
-            f"- {name}: exit {done['rc']}, {' '.join(done['said'])}" for name, done in found.items()
+            f"- {name}: exit {done['rc']}, {', '.join(filter(None, done['said']))}" for name, done in found.items()
         ]  # fmt: skip
     if "steps" in parts:
         lines += ["", "## Training steps beside PyTorch eager", ""]

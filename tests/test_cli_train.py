@@ -49,6 +49,17 @@ def test_optimizers(optimizer: str) -> None:
     assert re.search(rf"(?i)batch 32, {optimizer} with lr .*, gradients clipped at 1$", result.stdout, re.M)
 
 
+def test_mixed_precision() -> None:
+    result = run(*QUICK, "--amp", "float16")
+    assert result.exit_code == 0, result.output
+    assert "in mixed precision (float16)" in result.stdout
+    assert record()["settings"]["amp"] == "float16"
+    for name, words in (("bfloat16", "no bfloat16; take float16"), ("int8", "unknown, there are off, float16")):
+        result = run(*QUICK, "--amp", name)
+        assert result.exit_code == 2
+        assert words in result.output.replace("\n", " ")
+
+
 SCHEDULES = {
     "step --decay-at 1": [1.0, 0.1, 0.01, 0.001],
     "multistep --decay-at 1,3 --decay 0.5": [1.0, 0.5, 0.5, 0.25],

@@ -354,6 +354,33 @@ def test_choice(
         conv_choice.set_precision("fast")
 
 
+def test_a_products_precision_is_its_own() -> None:
+    """What is said of convolutions is not said of products, as PyTorch has two switches; PyTorch's names move them."""
+    import tinycnn
+
+    switches = tinycnn.backends
+    assert (switches.cudnn.allow_tf32, switches.cuda.matmul.allow_tf32) == (True, False)
+    try:
+        for precision, allowed in (("medium", True), ("highest", False), ("high", True)):
+            tinycnn.set_float32_matmul_precision(precision)
+            assert tinycnn.get_float32_matmul_precision() == precision
+            assert switches.cuda.matmul.allow_tf32 is conv_choice.tf32_products() is allowed
+        switches.cudnn.allow_tf32 = False
+        assert conv_choice.get_precision() == "strict"
+        assert switches.cuda.matmul.allow_tf32
+        switches.cuda.matmul.allow_tf32 = False
+        assert tinycnn.get_float32_matmul_precision() == "highest"
+    finally:
+        switches.cudnn.allow_tf32, switches.cuda.matmul.allow_tf32 = True, False
+    with pytest.raises(ValueError, match="expected one of 'highest', 'high', 'medium', got 'low'"):
+        tinycnn.set_float32_matmul_precision("low")
+    for switch in (switches.cudnn, switches.cuda.matmul):
+        with pytest.raises(TypeError, match="expected True or False, got 'yes'"):
+            switch.allow_tf32 = "yes"
+        with pytest.raises(AttributeError):
+            switch.allow_tf = True
+
+
 def test_precision_names() -> None:
     assert conv_choice.get_precision() == "fast"
     with pytest.raises(ValueError, match="'fast' or 'strict'"):

@@ -7,7 +7,9 @@ The checks run in a process of their own, since the stand-in takes CuPy's place 
 
 from __future__ import annotations
 
+import json
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +34,7 @@ import tinycnn
 from tinycnn import nn
 from tinycnn.autograd import grad
 from tinycnn.backend import cuda_status
+from tinycnn.kernels.cuda import loader
 from tinycnn.ops.registry import OpInfo, all_ops
 
 STAND_IN: dict[str, Callable[[], None]] = {}  # what only the stand-in can check
@@ -98,6 +101,122 @@ def a_training_step_reads_nothing() -> None:
     with cupy_standin.counted() as traffic:
         step()
     assert (traffic.to_device, traffic.to_host, traffic.waits) == (0, 0, 0), traffic
+
+
+def launched(step: Callable[[], Any]) -> Counter[str]:
+    """The raw kernels that a step launches, and how often."""
+    driver, names = loader.driver(), Counter[str]()
+    launch = driver.launch
+
+    def noted(instance: loader.Instance, *rest: Any) -> None:
+        names[instance.expression] += 1
+        launch(instance, *rest)
+
+    driver.launch = noted  # type: ignore[method-assign]
+    try:
+        step()
+    finally:
+        driver.launch = launch  # type: ignore[method-assign]
+    return names
+
+
+@stand_in
+def a_training_step_is_made_of_fused_kernels() -> None:
+    """One launch for all parameters; the loss with its check of labels in two, its gradient in one; dropout and the
+    gradient of a max-pool in one."""
+    import cupy_standin
+
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Dropout(), nn.Flatten(), nn.Linear(8, 3))
+    net.cuda()
+    X, y = tinycnn.randn(2, 1, 7, 7, device="cuda"), tinycnn.tensor([0, 2], device="cuda")
+    for optimizer, own in (
+        (tinycnn.optim.SGD(net.parameters(), lr=0.1, momentum=0.9), ["sgd<float>"]),
+        (tinycnn.optim.Adam(net.parameters()), ["adam<float>"]),
+        (tinycnn.optim.Adam(net.parameters(), capturable=True), ["adam<float>", "count_up"]),
+        (tinycnn.optim.RMSprop(net.parameters()), ["rmsprop<float>"]),
+        (tinycnn.optim.Adagrad(net.parameters()), ["adagrad<float>"]),
+    ):
+
+        def step(optimizer: Any = optimizer) -> None:
+            loss = nn.functional.cross_entropy(net(X), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        step()
+        with cupy_standin.counted() as traffic:
+            found = launched(step)
+        assert traffic.waits == traffic.to_device == 0, traffic
+        once = {"cross_entropy_rows<float>", "cross_entropy_total<float, true>", "cross_entropy_backward<float>"}
+        once |= {"max_pool2d_backward<float, true>", *own}
+        assert {name: found[name] for name in once} == dict.fromkeys(once, 1), found
+        assert found["dropout<float>"] == 2
+        assert not any(name.startswith(("scatter_plane", "uniform", "log_softmax")) for name in found)
+        # What is not a raw kernel: the product and the bias of the linear layer, forward and backward, and little else.
+        assert traffic.launches - found.total() < 20, (traffic, found)
+
+
+@stand_in
+def products_are_rounded_where_that_is_allowed() -> None:
+    from cupy_standin import Core
+
+    from tinycnn.kernels.cuda import conv_choice
+
+    a, b = (tinycnn.randn(16, 16, device="cuda", requires_grad=True) for _ in range(2))
+    in_float32, in_tf32 = 1, 7
+    for allowed in (False, True):
+        tinycnn.backends.cuda.matmul.allow_tf32 = allowed
+        Core.used.clear()
+        (a @ b).sum().backward()
+        assert Core.used == [in_tf32 if allowed else in_float32] * 3
+        assert Core.get_compute_type("float32") == in_float32  # what others ask CuPy for is as it was
+        Core.used.clear()
+        a.detach().double() @ b.detach().double()
+        assert not Core.used
+        # In a captured graph the own kernels multiply: on tensor cores, where that is worth it.
+        worth, conv_choice._WORTH_TENSOR_CORES = conv_choice._WORTH_TENSOR_CORES, 1
+        conv_choice._choose.cache_clear()
+        try:
+            with conv_choice.own_products():
+                (name,) = launched(lambda: a.detach() @ b.detach())
+        finally:
+            conv_choice._WORTH_TENSOR_CORES = worth
+            conv_choice._choose.cache_clear()
+        assert ("forward" if allowed else "gemm") in name, name
+    tinycnn.backends.cuda.matmul.allow_tf32 = False
+
+
+@stand_in
+def mixed_precision_trains() -> None:
+    tinycnn.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).cuda()
+    optimizer = tinycnn.optim.Adam(net.parameters(), lr=0.01)
+    trainer = tinycnn.train.Trainer(net, optimizer, amp_dtype=tinycnn.float16)
+    X, y = tinycnn.randn(12, 1, 6, 6), tinycnn.arange(12) % 3
+    kernels = launched(lambda: trainer.train_step(X, y))
+    assert any("half16" in name for name in kernels), kernels
+    losses = [trainer.train_step(X, y).item() for _ in range(30)]
+    assert losses[-1] < 0.2 * losses[0], losses
+    assert all(p.dtype is tinycnn.float32 for p in net.parameters())
+
+
+@stand_in
+def the_memory_of_a_step_is_the_devices() -> None:
+    """What the process of `bench --memory` prints for the CUDA device."""
+    import contextlib
+    import io
+
+    from tinycnn.bench import memory
+
+    default, out = tinycnn.get_default_device(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out):
+            memory._child('["lenet", 28, 4, {}, "tinycnn", 1, "cuda"]')
+    finally:
+        tinycnn.set_default_device(default)
+    found = json.loads(out.getvalue().splitlines()[-1])
+    parameters = sum(p.numel() for p in tinycnn.models.lenet().parameters()) * 4 / 2**20
+    assert parameters < found["before"] < found["peak"] < 16, found
 
 
 @stand_in

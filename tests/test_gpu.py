@@ -32,6 +32,21 @@ def test_on_a_gpu(name: str) -> None:
     CHECKS[name]()
 
 
+def test_products_are_rounded_to_tf32_where_that_is_allowed() -> None:
+    if tinycnn.cuda.get_device_capability() < (8, 0):
+        pytest.skip("this chip has no TF32")
+    a, b = tinycnn.randn(512, 512, device="cuda"), tinycnn.randn(512, 512, device="cuda")
+    exact = a.double() @ b.double()
+    errors = []
+    try:
+        for precision in ("highest", "high"):
+            tinycnn.set_float32_matmul_precision(precision)
+            errors.append(((a @ b).double() - exact).abs().max().item())
+    finally:
+        tinycnn.set_float32_matmul_precision("highest")
+    assert errors[0] < 1e-3 < errors[1] < 0.5, errors
+
+
 def test_the_stand_in_knows_this_cupy() -> None:
     """What cupy_surface.json lets the stand-in offer is there, with those parameters and for those dtypes."""
     import cupy

@@ -90,6 +90,38 @@ def test_the_step_is_pytorchs() -> None:
         np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_mixed_precision_trains_and_goes_on(clip: float | None) -> None:
+    """The loss falls; a step whose gradients overflow is left out; the scale goes into the state."""
+
+    def trainer() -> train.Trainer:
+        tinycnn.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 10))
+        return train.Trainer(net, optim.SGD(net.parameters(), lr=0.1), clip_norm=clip, amp_dtype=tinycnn.float16)
+
+    a = trainer()
+    history = a.fit(loader(small(128), 0), loader(small(64), 0), epochs=4)
+    assert history[-1].train_loss < 0.7 * history[0].train_loss
+    assert history[-1].test_loss is not None
+    assert all(p.dtype is tinycnn.float32 for p in a.model.parameters())
+    assert a.scaler is not None
+    before, scale = weights(a.model), a.scaler.get_scale()
+    a.scaler.update(1e30)  # too large for any gradient
+    a.train_step(*next(iter(loader(small(64), 0))))
+    assert all((x == y).all() for x, y in zip(before, weights(a.model), strict=True))
+    assert a.scaler.get_scale() == 5e29 != scale
+    b = trainer()
+    b.load_state_dict(a.state_dict())
+    assert b.scaler is not None
+    assert b.scaler.get_scale() == 5e29
+
+
+def test_there_is_no_other_half_precision() -> None:
+    net = nn.Linear(2, 2)
+    with pytest.raises(TypeError, match="float16"):
+        train.Trainer(net, optim.SGD(net.parameters()), amp_dtype=tinycnn.float32)
+
+
 class Recorder(train.Callback):
     def __init__(self, stop_at: int | None = None) -> None:
         self.events: list[str] = []
