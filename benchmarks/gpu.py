@@ -285,8 +285,9 @@ def graph(settings: dict[str, Any]) -> dict[str, Any]:
         row: dict[str, Any] = found.setdefault(case.label, {})
         makers: dict[str, Callable[[], Callable[[], Any]]] = {
             "tinycnn eager": lambda: our_step(case, False, settings)[0],  # noqa: B023
-            "tinycnn graph": lambda: our_graph(case),  # noqa: B023
         }
+        if settings["device"] == "cuda":
+            makers["tinycnn graph"] = lambda: our_graph(case)  # noqa: B023
         if settings["torch"]:
             makers["torch eager"] = lambda: their_step(case, False, settings)[0]  # noqa: B023
             if settings["device"] == "cuda":
@@ -473,7 +474,9 @@ class Run:
         ends = {word: [line for line in lines if f" {word} " in f" {line} "] for word in ("PASSED", "FAILED", "ERROR")}
         summary = lines[-1].strip("= ") if lines else found["err"].strip()[-300:]
         if "stopped after" in found["err"]:
-            summary = f"{len(ends['PASSED'])} passed and {len(ends['FAILED'])} failed when it was {found['err'].strip()}"
+            summary = (
+                f"{len(ends['PASSED'])} passed and {len(ends['FAILED'])} failed when it was {found['err'].strip()}"
+            )
         failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))] or ends["FAILED"] + ends["ERROR"]
         skipped = [line for line in lines if line.startswith("SKIPPED")]
         return {
@@ -546,7 +549,7 @@ def markdown(results: dict[str, Any]) -> str:
     for name, value in (about.get("device") or {}).items():
         lines.append(f"- {name}: {value}")
     lines.append(f"- CUDA: {about.get('cuda', about.get('error'))}")
-    lines += [f"- {name}: {value:.0f}" for name, value in (about.get("ceilings") or {}).items()]
+    lines += [f"- {name}: {value:.3g}" for name, value in (about.get("ceilings") or {}).items()]
     if "tests" in parts:
         tests = parts["tests"]
         lines += ["", "## Tests", "", str(tests.get("summary", tests.get("error")))]

@@ -182,7 +182,7 @@ def products_are_rounded_where_that_is_allowed() -> None:
         finally:
             conv_choice._WORTH_TENSOR_CORES = worth
             conv_choice._choose.cache_clear()
-        assert ("forward" if allowed else "gemm") in name, name
+        assert ("tensor_core" if allowed else "gemm") in name, name
     tinycnn.backends.cuda.matmul.allow_tf32 = False
 
 

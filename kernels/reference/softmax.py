@@ -78,5 +78,5 @@ def cross_entropy_backward(xp: Any, g: Array, logp: Array, labels: Array, scale:
     gx = xp.exp(logp)
     counts = counting(labels, logp.shape[1], ignored)
     gx[xp.arange(len(labels)), labels * counts] -= 1
-    gx *= counts[:, None] * (g * scale)
-    return gx
+    gx *= g * scale
+    return xp.where(counts[:, None], gx, xp.zeros((), gx.dtype))

@@ -20,7 +20,9 @@ from .mutant import change, mutant, mutant_of, with_gradient_of
 @mutant(MaxPool2d, op="max_pool2d", wrong="each window uses the previous window's argmax")
 def max_pool_stale_argmax(right: Any, ctx: Any, g: Any, _: Any) -> Any:
     """Only the pixel that was the maximum of this very window moves this output."""
-    return change(right(ctx, g, _), 0, lambda _: ScatterPlane.apply(g, ctx.saved_tensors[0].roll(1, -1), ctx.size))
+    return change(
+        right(ctx, g, _), 0, lambda _: ScatterPlane.apply(g, ctx.saved_tensors[0].roll(1, -1), ctx.size, None)
+    )
 
 
 @mutant(MaxPool2d, op="max_pool2d", wrong="indices are read column by column")
@@ -28,7 +30,7 @@ def max_pool_rows_for_columns(right: Any, ctx: Any, g: Any, _: Any) -> Any:
     """A place is stored as row * W + column: to divide by H instead shows only where the image is not square."""
     where, (h, w) = ctx.saved_tensors[0], ctx.size
     turned = where % w * h + where // w
-    return change(right(ctx, g, _), 0, lambda _: ScatterPlane.apply(g, turned, ctx.size))
+    return change(right(ctx, g, _), 0, lambda _: ScatterPlane.apply(g, turned, ctx.size, None))
 
 
 @mutant(MaxPool2d, op="max_pool2d", wrong="where windows overlap the last one wins")
@@ -61,7 +63,7 @@ def adaptive_max_pool_channels_tied(right: Any, ctx: Any, g: Any, _: Any) -> Any
     """Each channel is pooled by itself, and has its maxima elsewhere."""
     where = ctx.saved_tensors[0]
     tied = where[:, :1].expand_as(where).contiguous()
-    return change(right(ctx, g, _), 0, lambda _: ScatterPlane.apply(g, tied, ctx.size))
+    return change(right(ctx, g, _), 0, lambda _: ScatterPlane.apply(g, tied, ctx.size, None))
 
 
 @mutant(AvgPool2d, op="avg_pool2d", wrong="the gradient is not divided by the window's size")

@@ -43,4 +43,5 @@ def _targets(backend: Backend, logp: Array, labels: Array, scale: Any, ignored: 
         counts &= labels != ignored
     wanted = backend.zeros_like(logp)
     wanted[backend.arange(len(wanted)), labels * counts] = 1
-    return wanted, counts[:, None] * backend.asarray(scale, logp.real.dtype)
+    scales = backend.asarray(scale, logp.real.dtype)
+    return wanted, backend.where(counts[:, None], scales, backend.zeros_like(scales))

@@ -246,6 +246,8 @@ class Optimizer:
         """A captured step keeps the options that it was captured with, and cannot count on the host."""
         if not isinstance(self.state.get(param, {}).get("step", param), Tensor):
             way = "make it with capturable=True" if "capturable" in self.defaults else "call step() behind the graph"
+            if group.get("capturable"):  # a state that was loaded
+                way = "take one step before that is not captured"
             raise RuntimeError(f"{self.name}: it counts its steps on the host, which a captured step cannot; {way}")
         if param is group["params"][0]:
             no_options = "params", "param_names"
