@@ -34,6 +34,8 @@ from .norm import (
     batch_norm_transform,
     channel_moments,
     channel_sum,
+    inverse_std,
+    move_statistics,
 )
 from .optim import adagrad_steps, adam_steps, count_up, rmsprop_steps, sgd_steps
 from .pool import (
@@ -79,12 +81,14 @@ KERNELS: dict[str, Callable[..., Any]] = {
         gelu,
         gelu_backward,
         im2col,
+        inverse_std,
         leaky_relu,
         leaky_relu_backward,
         log_softmax,
         log_softmax_backward,
         matmul,
         max_pool2d,
+        move_statistics,
         relu,
         relu_backward,
         rmsprop_steps,

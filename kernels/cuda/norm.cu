@@ -192,3 +192,21 @@ __global__ void input_gradient(const T* __restrict__ g, const T* __restrict__ y,
         gx[i] = T((own - g_mean - (Wide<T>(x[i]) - centre) * deviation * slope) * scale);
     });
 }
+
+// ---- a number a channel ----------------------------------------------------------------------------------------------
+
+template <typename T>
+__global__ void inverse_std(const T* __restrict__ variance, T* __restrict__ out, int channels, Wide<T> eps) {
+    for (long long c = first_index(); c < channels; c += index_step())
+        out[c] = T(1 / sqrt(Wide<T>(variance[c]) + eps));
+}
+
+// running = keep * running + share * batch, for both moments.
+template <typename T>
+__global__ void move_statistics(T* __restrict__ running_mean, T* __restrict__ running_var, const double* __restrict__ mean,
+    const double* __restrict__ var, int channels, double keep, double share, double var_share) {
+    for (long long c = first_index(); c < channels; c += index_step()) {
+        running_mean[c] = T(Wide<T>(keep * Wide<T>(running_mean[c]) + share * mean[c]));
+        running_var[c] = T(Wide<T>(keep * Wide<T>(running_var[c]) + var_share * var[c]));
+    }
+}

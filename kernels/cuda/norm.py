@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .layout import image, like, new_image, wide, widened
+from ..reference import norm as reference
+from .layout import blocks_for, image, like, new_image, wide, widened
 from .loader import Array, Dims, Kernel, driver
 
 _LAYOUT = (False, True)  # channels-last?
@@ -31,6 +32,8 @@ _transform = Kernel(
         for moment in ("float", "double")
     ],
 )
+_inverse_std = Kernel("norm", "inverse_std")
+_move_statistics = Kernel("norm", "move_statistics")
 _input_gradient = Kernel("norm", "input_gradient", variants=(_LAYOUT, (False, True)))
 
 _THREADS = 256
@@ -107,6 +110,28 @@ def _transformed(
     other = None if shortcut is None else like(shortcut, last)
     _transform.launch(which, split.grid, split.block, x, *by_channel, other, y, *split.sizes)
     return y
+
+
+def inverse_std(variance: Array, eps: float) -> Array:
+    variance = widened(variance, variance.dtype)
+    out = driver().xp.empty(variance.shape, variance.dtype)
+    _inverse_std.launch(variance.dtype, (blocks_for(out.size),), (_THREADS,), variance, out, out.size, eps)
+    return out
+
+
+def move_statistics(
+    running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
+) -> None:
+    fits = (
+        running_mean.dtype == running_var.dtype and running_mean.flags.c_contiguous and running_var.flags.c_contiguous
+    )
+    if not fits:
+        reference.move_statistics(driver().xp, running_mean, running_var, mean, var, momentum, correction)
+        return
+    moments = (widened(x, np.dtype(np.float64)) for x in (mean, var))
+    numbers = mean.size, 1 - momentum, momentum, momentum * correction
+    grid = (blocks_for(mean.size),)
+    _move_statistics.launch(running_mean.dtype, grid, (_THREADS,), running_mean, running_var, *moments, *numbers)
 
 
 def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None) -> Array:

@@ -299,6 +299,22 @@ def softmax(dtype: str) -> None:
 
 
 @check
+def numbers_of_channels(dtype: str) -> None:
+    for channels in (1, 40, 5000):
+        moments = numbers(channels), abs(numbers(channels, seed=1))
+        against_reference("inverse_std", dtype, moments[1], 0.125)
+        for layout in (np.asarray, lambda x: np.repeat(x, 2)[::2]):
+            running = [layout(stored(numbers(channels, seed=k), dtype)) for k in (2, 3)]
+            if dtype == "uint16" and not running[0].flags.c_contiguous:
+                continue  # with gaps the array library moves them, which knows no bfloat16
+            expected = [loaded(x).copy() for x in running]
+            cuda.KERNELS["move_statistics"](*running, *moments, 0.25, 1.5)
+            reference.move_statistics(np, *expected, *moments, 0.25, 1.5)
+            for a, b in zip(running, expected, strict=True):
+                same("move_statistics", a, b, 4, dtype)
+
+
+@check
 def cross_entropy(dtype: str) -> None:
     for n, classes in ((6, 10), (3, 100), (300, 3), (1, 1)):
         x = numbers(n, classes)
