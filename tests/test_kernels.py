@@ -41,7 +41,7 @@ def random(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.flo
 
 
 def as_tuple(result: Any) -> tuple[Array, ...]:
-    return tuple(r for r in result if r is not None) if isinstance(result, tuple) else (result,)
+    return tuple(np.asarray(r) for r in result if r is not None) if isinstance(result, tuple) else (result,)
 
 
 def assert_close(actual: Any, expected: Any, terms: int = 1, scale: float = 1.0) -> None:
