@@ -19,38 +19,31 @@ __all__ = ["dropout", "dropout2d"]
 class Dropout(Op):
     """x * mask, the mask being 0 with probability p and 1 / (1 - p) otherwise, one number for each of `shape`.
 
-    Where random numbers can be drawn again by their place, nobody keeps a mask.
+    Where random numbers can be drawn again by their place nobody keeps a mask: `again` is then the function that drops
+    what was dropped before. It is linear and its own adjoint.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, p: float, shape: tuple[int, ...]) -> Any:
-        found = ctx.backend.random.dropout(x, p) if shape == x.shape else None
-        ctx.again = None
-        if found is not None:
-            y, ctx.again = found
-            return y
-        kept = ctx.backend.random.uniform(shape, "float32") >= p  # the same draw for every dtype
-        mask = kept.astype(x.real.dtype) * (0.0 if p == 1 else 1 / (1 - p))
+    def forward(ctx: Any, x: Any, p: float, shape: tuple[int, ...], again: Callable[[Any], Any] | None) -> Any:
+        mask = None
+        found = ctx.backend.random.dropout(x, p) if again is None and shape == x.shape else None
+        if again is not None:
+            y = again(x)
+        elif found is not None:
+            y, again = found
+        else:
+            kept = ctx.backend.random.uniform(shape, "float32") >= p  # the same draw for every dtype
+            mask = kept.astype(x.real.dtype) * (0.0 if p == 1 else 1 / (1 - p))
+            y = x * mask
+        ctx.again, ctx.p = again, p
         ctx.save_for_backward(mask)
-        return x * mask
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        gx = g * ctx.saved_tensors[0] if ctx.again is None else DropAgain.apply(g, ctx.again)
-        return gx, None, None
-
-
-class DropAgain(Op):
-    """A dropout that was drawn before; it is linear, and its own adjoint."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Any, again: Callable[[Any], Any]) -> Any:
-        ctx.again = again
-        return again(x)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        return DropAgain.apply(g, ctx.again), None
+        (mask,) = ctx.saved_tensors
+        gx = Dropout.apply(g, ctx.p, g.array.shape, ctx.again) if mask is None else g * mask
+        return gx, None, None, None
 
 
 @op(
@@ -81,7 +74,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     check_floating("dropout", input=input)
     if not training or p == 0:
         return input
-    return Dropout.apply(input, p, input.array.shape)
+    return Dropout.apply(input, p, input.array.shape, None)
 
 
 @op(
@@ -112,4 +105,4 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
         raise ValueError(f"dropout2d: input must be (N, C, H, W) or (C, H, W), got shape {shape}")
     if not training or p == 0:
         return input
-    return Dropout.apply(input, p, (*shape[:-2], 1, 1))
+    return Dropout.apply(input, p, (*shape[:-2], 1, 1), None)

@@ -287,10 +287,11 @@ class Optimizer:
                 raise ValueError(f"{self.name}.load_state_dict: a state is for parameter {n}, which no group has")
             p = by_number[n]
             loaded[p] = {key: self._adopt(p, n, key, value) for key, value in values.items()}
-        kept = {"capturable": False} if "capturable" in self.defaults else {}  # what a state may lack
-        merged = [{**kept, **new, "params": old["params"]} for old, new in zip(self.param_groups, groups, strict=True)]
+        merged = [{**new, "params": old["params"]} for old, new in zip(self.param_groups, groups, strict=True)]
         for group in merged:
             group.update((k, tuple(group[k])) for k, v in self.defaults.items() if isinstance(v, tuple) and k in group)
+            if "capturable" in self.defaults:  # which a state may lack
+                group.setdefault("capturable", False)
             missing = sorted(set(self.defaults) - set(group))
             if missing:
                 raise ValueError(f"{self.name}.load_state_dict: a group lacks {', '.join(missing)}")
