@@ -199,6 +199,7 @@ def test_default_start_of_layers():
 
 @pytest.mark.parity
 def test_default_start_has_pytorchs_spread(torch):
+    torch.manual_seed(0)
     for build in (
         lambda nn: nn.Linear(50, 400),
         lambda nn: nn.Conv2d(6, 100, 5, groups=2),

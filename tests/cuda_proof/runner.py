@@ -20,7 +20,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,25 @@ def folder() -> pathlib.Path:
     return path
 
 
+@contextmanager
+def alone(path: pathlib.Path) -> Iterator[None]:
+    """While it lasts, no other process makes this file: of two that need it, the second waits and then finds it."""
+    import fcntl  # not on Windows
+
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(command: Sequence[str], code: str, path: pathlib.Path) -> None:
+    """Compile, and let nobody see a file that is not whole."""
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    done = subprocess.run([*command, str(unfinished), "-"], input=code, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[:8000])
+    unfinished.replace(path)
+
+
 class LaunchError(RuntimeError):
     """A kernel that cannot go on: a deadlock, a divergent barrier, an impossible grid."""
 
@@ -93,15 +113,9 @@ class Library:
             raise RuntimeError("there is no g++ to compile kernels for the CPU")
         made_of = "\0".join([found, *flags, (HERE / "shim.h").read_text(encoding="utf-8"), code])
         path = folder() / f"{hashlib.sha256(made_of.encode()).hexdigest()[:24]}.so"
-        if not path.exists():
-            unfinished = path.with_suffix(f".{os.getpid()}")
-            done = subprocess.run(
-                [found, "-x", "c++", *flags, "-o", str(unfinished), "-"],
-                input=code, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if done.returncode:
-                raise RuntimeError(done.stderr[:8000])
-            unfinished.replace(path)
+        with alone(path):
+            if not path.exists():
+                _build([found, "-x", "c++", *flags, "-o"], code, path)
         self._library = ctypes.CDLL(str(path))
         self._library.failure.restype = ctypes.c_char_p
         self._numbers = {expression: i for i, expression in enumerate(expressions)}
