@@ -112,6 +112,10 @@ def random_numbers_of_each_device() -> None:
     assert [tinycnn.rand(3, device=f"cuda:{i}").tolist() for i in (0, 1)] == a
 
 
+# One of pytest's workers runs that process, for all.
+pytestmark = pytest.mark.xdist_group("cuda_devices")
+
+
 @pytest.fixture(scope="module")
 def outcome() -> dict[str, Any]:
     return outcome_of(__file__)

@@ -342,6 +342,10 @@ def what_is_missing_is_said() -> None:
 # ---- in pytest's process ---------------------------------------------------------------------------------------------
 
 
+# One of pytest's workers runs that process, for all.
+pytestmark = pytest.mark.xdist_group("cuda_standin")
+
+
 @pytest.fixture(scope="module")
 def outcome() -> dict[str, Any]:
     return outcome_of(__file__)

@@ -85,7 +85,7 @@ def load_data(
     validation = None
     if held_out or wanted < whole:
         # A generator of its own: the choice is the seed's alone.
-        order = tinycnn.randperm(whole, generator=tinycnn.Generator().manual_seed(settings.seed)).tolist()
+        order = tinycnn.randperm(whole, device="cpu", generator=tinycnn.Generator().manual_seed(settings.seed)).tolist()
         if held_out:
             validation = data.Subset(plain, sorted(order[:held_out]))
         train = data.Subset(train, sorted(order[held_out : held_out + wanted]))
