@@ -22,6 +22,8 @@ from tinycnn.ops.checks import calls
 from tinycnn.ops.elementwise import Cos
 from tinycnn.ops.registry import OpInfo, all_ops, get_op
 
+pytestmark = pytest.mark.no_cover
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIRST_ORDER = ("slopes", "adjoint")
 OPS = [op for op in all_ops() if op.differentiable]
@@ -96,8 +98,8 @@ def test_no_false_alarm_over_ten_seeds(op: OpInfo) -> None:
 @pytest.mark.slow
 @each_op(OPS)
 def test_no_false_alarm_over_twenty_seeds(op: OpInfo) -> None:
-    """The ten that follow those of the test above, and the second order of five of them."""
-    for seed in range(5):
+    """The ten that follow those of the test above. The second order of the first is in test_ops.py, of four more here."""
+    for seed in range(1, 5):
         _no_alarm(op, seed, ("second order",))
     for seed in range(10, 20):
         _no_alarm(op, seed, FIRST_ORDER)

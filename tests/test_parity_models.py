@@ -14,17 +14,20 @@ PyTorch's networks are those of tinycnn/bench/torch_networks.py. What makes the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
+from cases import kernel_sets
 
 import tinycnn
 from tinycnn import models
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle of these tests (pip install torch==2.13.0)")
 torch_networks = pytest.importorskip("tinycnn.bench.torch_networks")
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.no_cover]
 
 
 BUDGET = {"float32": 1e-4, "float64": 1e-9}
@@ -166,19 +169,24 @@ def worst_error(found: Any, expected: Any, truth: Any) -> tuple[float, str]:
     return worst
 
 
-def check(name: str, shape: tuple[int, ...], options: dict[str, Any], dtype: str) -> None:
+def check(
+    name: str, shape: tuple[int, ...], options: dict[str, Any], dtype: str, sets: Sequence[str] = ("",)
+) -> None:
+    """The comparison, with each of the sets of kernels; "" is that in use."""
     ours, theirs, images, labels = both(name, shape, options, dtype)
     assert bool(list(theirs.buffers())) == (name in NORMALISED)
     names = [key for key, _ in ours.named_parameters()]
-    found = run(tinycnn, ours, images, labels, names)
-    assert all(p.grad.dtype is p.dtype for p in ours.parameters())
     expected = truth = run(torch, theirs, images, labels, names)
     if dtype == "float32":
         truth = run(torch, theirs.double(), images.astype("float64"), labels, names)
         loss, where = worst_error(expected, truth, truth)
         assert loss < BUDGET[dtype] / 2, f"no fair comparison: PyTorch's own float32 loses {loss:.1e} at {where}"
-    error, where = worst_error(found, expected, truth)
-    assert error < BUDGET[dtype], f"{name}: relative error {error:.1e} at {where}"
+    for kernels in sets:
+        with tinycnn.use_kernels(kernels) if kernels else nullcontext():
+            found = run(tinycnn, ours, images, labels, names)
+        assert all(p.grad.dtype is p.dtype for p in ours.parameters())
+        error, where = worst_error(found, expected, truth)
+        assert error < BUDGET[dtype], f"{name}, {kernels or 'the'} kernels: relative error {error:.1e} at {where}"
 
 
 def test_pytorch_has_every_network() -> None:
@@ -196,13 +204,11 @@ def test_float64(name: str, shape: tuple[int, ...], options: dict[str, Any]) -> 
     ("name", "shape", "options"),
     [pytest.param(*case(name), id=name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in models.available()],
 )
-def test_float32(
-    name: str, shape: tuple[int, ...], options: dict[str, Any], kernel_set: str, request: pytest.FixtureRequest
-) -> None:
+def test_float32(name: str, shape: tuple[int, ...], options: dict[str, Any], request: pytest.FixtureRequest) -> None:
     # What larger tiles round is enough to turn over one of VGG's 4,096 neurons, that nearest to its ReLU's kink.
     tinycnn.set_precision("strict")
     request.addfinalizer(lambda: tinycnn.set_precision("fast"))
-    check(name, shape, options, "float32")
+    check(name, shape, options, "float32", kernel_sets())
 
 
 VARIANTS = {
