@@ -98,7 +98,7 @@ def test_no_false_alarm_over_ten_seeds(op: OpInfo) -> None:
 @pytest.mark.slow
 @each_op(OPS)
 def test_no_false_alarm_over_twenty_seeds(op: OpInfo) -> None:
-    """The ten that follow those of the test above. The second order of the first is in test_ops.py, of four more here."""
+    """The ten after those of the test above. The second order of the first is in test_ops.py, of four more here."""
     for seed in range(1, 5):
         _no_alarm(op, seed, ("second order",))
     for seed in range(10, 20):

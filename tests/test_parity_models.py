@@ -169,9 +169,7 @@ def worst_error(found: Any, expected: Any, truth: Any) -> tuple[float, str]:
     return worst
 
 
-def check(
-    name: str, shape: tuple[int, ...], options: dict[str, Any], dtype: str, sets: Sequence[str] = ("",)
-) -> None:
+def check(name: str, shape: tuple[int, ...], options: dict[str, Any], dtype: str, sets: Sequence[str] = ("",)) -> None:
     """The comparison, with each of the sets of kernels; "" is that in use."""
     ours, theirs, images, labels = both(name, shape, options, dtype)
     assert bool(list(theirs.buffers())) == (name in NORMALISED)
