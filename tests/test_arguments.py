@@ -26,7 +26,7 @@ from arguments.signatures import arguments, layer_arguments, signatures  # noqa:
 import tinycnn  # noqa: E402
 from tinycnn.ops.keywords import UNSUPPORTED  # noqa: E402
 
-pytestmark = [pytest.mark.parity, pytest.mark.no_cover]
+pytestmark = [pytest.mark.parity, pytest.mark.unmeasured]
 
 
 def _report(count: int, failures: list[str]) -> None:

@@ -319,7 +319,7 @@ def test_no_cycles_with_views_hooks_and_double_backward() -> None:
             step()
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 def test_memory_is_flat_over_a_thousand_steps_without_the_collector() -> None:
     with uncollected():
         steps(2000)  # until Python's own free lists are full
@@ -329,7 +329,7 @@ def test_memory_is_flat_over_a_thousand_steps_without_the_collector() -> None:
     assert after - before < 100  # one object left behind a step would make a thousand
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("length", [10_000, 100_000])
 def test_deep_chains(length: int) -> None:
     x = leaf(1.0)
@@ -342,7 +342,7 @@ def test_deep_chains(length: int) -> None:
     del y  # freeing the chain, node by node, must not recurse either
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 def test_deep_chains_of_saved_tensors_die_unused() -> None:
     x = leaf(1.0)
     y = x

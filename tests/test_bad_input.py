@@ -68,7 +68,7 @@ def spoilt_twice(draw: st.DrawFn, op: str) -> Spoiled:
     return spoil(op, sample, choose)
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @OTHERS_WARN
 @pytest.mark.parametrize("op", [name for name in OPS if max(len(places(name, 0)), len(places(name, -1))) > 1])
 def test_two_spoilt_arguments(op: str) -> None:

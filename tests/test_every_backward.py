@@ -20,7 +20,7 @@ from tinycnn.ops.checks import Call, calls, in_dtype
 from tinycnn.ops.elementwise import Sign, Step
 from tinycnn.ops.registry import all_ops
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.unmeasured
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     "halved": lambda g: g * 0.5,

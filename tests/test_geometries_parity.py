@@ -11,7 +11,7 @@ from geometries import STRATEGIES
 from test_geometries import explore
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
-pytestmark = [pytest.mark.parity, pytest.mark.no_cover]
+pytestmark = [pytest.mark.parity, pytest.mark.unmeasured]
 
 TF = torch.nn.functional
 

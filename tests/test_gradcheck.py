@@ -354,7 +354,7 @@ SECOND_ORDER: dict[str, Callable[[int], Any]] = {
 }
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", FIRST_ORDER)
 def test_wrong_gradients_are_found(name: str) -> None:
     for seed in range(5):
@@ -372,7 +372,7 @@ def test_wrong_second_gradients_are_found(name: str) -> None:
         assert not gradgradcheck(func, inputs, seed=seed, raise_exception=False), f"seed {seed}: the mutant lives"
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_gradients_raise_no_alarm(name: str) -> None:
     forward, backward, inputs = RIGHT[name]

@@ -22,7 +22,7 @@ from tinycnn.ops.checks import calls
 from tinycnn.ops.elementwise import Cos
 from tinycnn.ops.registry import OpInfo, all_ops, get_op
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.unmeasured
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIRST_ORDER = ("slopes", "adjoint")

@@ -124,7 +124,7 @@ def test_samples_are_the_same_at_each_call(op: OpInfo) -> None:
             assert np.array_equal(a.array, b.array)
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("op", "kernel_set"), ON_EACH_SET)
 def test_gradients(op: OpInfo, kernel_set: str) -> None:
     with use(kernel_set):
@@ -134,7 +134,7 @@ def test_gradients(op: OpInfo, kernel_set: str) -> None:
             assert report.passed, f"{call}\n{report}"
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("op", "kernel_set"), ON_EACH_SET)
 def test_second_gradients(op: OpInfo, kernel_set: str) -> None:
     with use(kernel_set):
@@ -192,7 +192,7 @@ def test_float32_is_near_float64(op: OpInfo, kernel_set: str) -> None:
 NEEDS_FITTING_STRIDES = {"view"}
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("op", "kernel_set"), ON_EACH_SET)
 def test_memory_layout_changes_nothing(op: OpInfo, kernel_set: str) -> None:
     with use(kernel_set):

@@ -27,7 +27,7 @@ from tinycnn import models
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle of these tests (pip install torch==2.13.0)")
 torch_networks = pytest.importorskip("tinycnn.bench.torch_networks")
-pytestmark = [pytest.mark.parity, pytest.mark.no_cover]
+pytestmark = [pytest.mark.parity, pytest.mark.unmeasured]
 
 
 BUDGET = {"float32": 1e-4, "float64": 1e-9}
