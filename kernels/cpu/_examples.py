@@ -75,7 +75,6 @@ def _norms(x: Array) -> None:
     channel_sum(x)
     mean, variance = channel_moments(x)
     inverse_std(variance, 1e-5)
-    inverse_std(variance.astype(x.dtype), 1e-5)
     move_statistics(mean.astype(x.dtype), variance.astype(x.dtype), mean, variance, 0.1, 1.0)
     batch_norm_backward(batch_norm_transform(x, mean, variance, None, None), x, mean, variance, None)
     for shortcut in (None, x):

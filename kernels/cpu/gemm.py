@@ -5,7 +5,8 @@ they take the cores from the kernels of this folder, which made networks of many
 large product is cut into as many jobs as there are threads, and each job is a call of `gemm` that stays in its thread.
 
 C = A B, with C (M, N), is cut along the longer side of C or, if K is much longer, as it is in the gradient of weights,
-along K, and then the parts are added up. In memory all three are seen as Fortran sees them, transposed: C^T = B^T A^T.
+along K, and then the parts are added up; into how many follows from the shapes alone. In memory all three are seen as
+Fortran sees them, transposed: C^T = B^T A^T.
 
 J. Dongarra, J. Du Croz, S. Hammarling, I. Duff, "A Set of Level 3 Basic Linear Algebra Subprograms" (1990).
 """
@@ -33,7 +34,8 @@ from .winograd_weights import add_parts
 
 _LITTLE_ENDIAN = sys.byteorder == "little"  # gemm reads the first half of an integer
 _LARGE = 1 << 18  # multiplications; a smaller product is NumPy's, whose BLAS does it in one thread as well
-_ROWS, _DEPTH = 32, 256  # the least of a job: each brings the other matrix into panels of its own
+_ROWS, _DEPTH = 32, 1024  # the least of a job: each brings the other matrix into panels of its own
+_MOST_PARTS = 4
 
 
 class _Gemm(NamedTuple):
@@ -142,6 +144,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_held.after_fork)
 
 
+def _parts(m: int, n: int, k: int) -> int:
+    """Into how many sums C is cut along K, whatever the threads, so that rounding is the same for any number."""
+    return max(1, min(_MOST_PARTS, k // _DEPTH)) if k >= 4 * max(m, n) else 1
+
+
 class _Planned(NamedTuple):
     plan: Plan
     jobs: int
@@ -156,11 +163,8 @@ def _plan(function: int, kind: str, shape: tuple[int, int, int], a: Pair, b: Pai
     """For C (M, N) = A (M, K) B (K, N) with these strides, in bytes."""
     m, n, k = shape
     size = 4 if kind == "f" else 8
-    cut, parts = 1, 1
-    if k >= 4 * max(m, n):
-        cut = parts = max(1, min(threads, k // _DEPTH))
-    else:
-        cut = max(1, min(threads, max(m, n) // _ROWS))
+    parts = _parts(m, n, k)
+    cut = parts if parts > 1 else max(1, min(threads, max(m, n) // _ROWS))
     rows, columns, depth = m, n, k
     if parts > 1:
         depth = -(-k // cut)
@@ -207,7 +211,8 @@ def multiply(a: Array, b: Array, out: Array) -> None:
     """out (M, N) = a (M, K) b (K, N), of one dtype; out has its rows as lines of memory."""
     (m, k), n = a.shape, b.shape[1]
     kind, threads = a.dtype.char, get_num_threads()
-    if m * n * k >= _LARGE and threads > 1 and out.strides[1] == out.itemsize and (function := _function(kind)):
+    worth_it = m * n * k >= _LARGE and (threads > 1 or _parts(m, n, k) > 1)
+    if worth_it and out.strides[1] == out.itemsize and (function := _function(kind)):
         strides = _strides(a), _strides(b)
         if strides[0] and strides[1]:
             plan, cut, parts = _plan(function, kind, (m, n, k), strides[0], strides[1], out.strides, threads)

@@ -142,9 +142,9 @@ def _inverse_std(variance: Array, eps: float, out: Array) -> None:
 
 
 def inverse_std(variance: Array, eps: float) -> Array:
-    out = np.empty(variance.shape, variance.dtype)
-    _inverse_std(0, contiguous(variance), float(eps), out)
-    return out
+    out = np.empty(variance.shape)
+    _inverse_std(0, _given(variance, np.float64), float(eps), out)
+    return out.astype(variance.dtype, copy=False)
 
 
 @kernel
@@ -160,7 +160,7 @@ def move_statistics(
     running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
 ) -> None:
     lines = contiguous(running_mean), contiguous(running_var)
-    moments = contiguous(mean.astype(np.float64, copy=False)), contiguous(var.astype(np.float64, copy=False))
+    moments = _given(mean, np.float64), _given(var, np.float64)
     _move_statistics(0, *lines, *moments, float(momentum), float(correction))
     for line, running in zip(lines, (running_mean, running_var), strict=True):
         if line is not running:
