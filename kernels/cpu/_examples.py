@@ -64,11 +64,12 @@ def _vector_convolutions() -> None:
 def _pools(x: Array) -> None:
     pool = _TWO, _TWO, (0, 0)
     size, out_size = (10, 10), (5, 5)
-    divisor = np.full(out_size, 4, x.dtype)
     y, where = max_pool2d(x, *pool, _ONE, out_size)
     gather_plane(scatter_plane(y, where, size, None), where)
     adaptive_max_pool2d(x, (2, 2))
-    avg_pool2d_backward(avg_pool2d(x, *pool, divisor), size, *pool, divisor)
+    for window, windows in ((pool, out_size), ((_TWO, _ONE, (0, 0)), (9, 9))):  # side by side, and not
+        divisor = np.full(windows, 4, x.dtype)
+        avg_pool2d_backward(avg_pool2d(x, *window, divisor), size, *window, divisor)
 
 
 def _norms(x: Array) -> None:

@@ -18,6 +18,7 @@ import functools
 from typing import Any, NamedTuple
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
+from ..backend.layout import channels_last, contiguous_format, lies_as
 from .geometry import Pads, Pair, as_batch, check_floating, pair, window_count
 from .registry import Make, Sample, op
 
@@ -49,9 +50,18 @@ class Conv2d(Op):
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         (x, w), (x_shape, w_shape) = ctx.saved_tensors, ctx.shapes
         to_x, to_w, to_b, _ = ctx.needs_input_grad
+        if to_x + to_w + to_b > 1 and not is_grad_enabled():
+            g = _without_gaps(g)
         dx = InputGrad.apply(g, w, x_shape, ctx.geometry) if to_x else None
         dw = WeightGrad.apply(g, x, w_shape, ctx.geometry) if to_w else None
         return dx, dw, channel_sum(g) if to_b else None, None
+
+
+def _without_gaps(g: Tensor) -> Tensor:
+    """g; a copy where it is some channels of a larger image, which otherwise each of the kernels would copy."""
+    if lies_as(g.array, contiguous_format) or lies_as(g.array, channels_last):
+        return g
+    return run_kernel("concatenate", g, (), 1)
 
 
 def channel_sum(g: Tensor) -> Tensor:
