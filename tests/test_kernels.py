@@ -414,7 +414,7 @@ def test_fast_batch_norm(shape: tuple[int, ...], dtype: Any) -> None:
         for shortcut in (None, g):
             check("batch_norm_relu", x, mean, inv_std, w, b, shortcut, scale=40, layouts=tuple(LAYOUTS))
             y = plain("batch_norm_relu", x, mean, inv_std, w, b, shortcut)
-            args = (g, y, x, mean, inv_std, w, shortcut is not None)
+            args = (g, y, x, mean, inv_std, w, b, shortcut is not None)
             check("batch_norm_relu_backward", *args, terms=count, scale=40, layouts=tuple(LAYOUTS))
 
 
@@ -460,7 +460,7 @@ def test_batch_norm_of_no_images() -> None:
     assert (gbias == 0).all()
     for shortcut in (None, x):
         assert fast("batch_norm_relu", x, one, one, None, None, shortcut).shape == x.shape
-        gx, _, gbias, gshortcut = fast("batch_norm_relu_backward", x, x, x, one, one, None, shortcut is not None)
+        gx, _, gbias, gshortcut = fast("batch_norm_relu_backward", x, x, x, one, one, None, None, shortcut is not None)
         assert gx.shape == x.shape
         assert (gbias == 0).all()
         assert (gshortcut is None) == (shortcut is None)
@@ -715,7 +715,8 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "batch_norm_transform", (x, mean, inv_std, None, None)
     yield "batch_norm_backward", (g, x, mean, inv_std, None)
     yield "batch_norm_relu", (x, mean, inv_std, None, None, g)
-    yield "batch_norm_relu_backward", (g, x, x, mean, inv_std, None, True)
+    for shortcut in (True, False):
+        yield "batch_norm_relu_backward", (g, x, x, mean, inv_std, None, mean, shortcut)
     for name, rest in ONE_ARRAY.items():
         yield name, (x, *rest)
     for name, rest in TWO_ARRAYS.items():

@@ -80,7 +80,7 @@ def _norms(x: Array) -> None:
     batch_norm_backward(batch_norm_transform(x, mean, variance, None, None), x, mean, variance, None)
     for shortcut in (None, x):
         y = batch_norm_relu(x, mean, variance, None, None, shortcut)
-        batch_norm_relu_backward(x, y, x, mean, variance, None, shortcut is not None)
+        batch_norm_relu_backward(x, y, x, mean, variance, None, None, shortcut is not None)
 
 
 def _activations(x: Array) -> None:

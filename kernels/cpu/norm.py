@@ -14,6 +14,7 @@ are long enough for vector code; a sum then has as many parts as pixels were fol
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -215,7 +216,7 @@ def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | 
 
 
 @kernel
-def _gradient_sums(g: Array, x: Array, mean: Array, inv_std: Array, sums: Array, products: Array, jobs: int) -> None:
+def gradient_sums(g: Array, x: Array, mean: Array, inv_std: Array, sums: Array, products: Array, jobs: int) -> None:
     """g, x (M, C) -> for each job the sums of g and of g * xhat, (jobs, C), over its rows."""
     rows, channels = x.shape
     for job in prange(jobs):
@@ -230,7 +231,7 @@ def _gradient_sums(g: Array, x: Array, mean: Array, inv_std: Array, sums: Array,
 
 
 @kernel
-def _input_gradient(
+def input_gradient(
     g: Array, x: Array, mean: Array, inv_std: Array, scale: Array, g_mean: Array, slope: Array, gx: Array, jobs: int
 ) -> None:
     """gx = scale * (g - mean(g) - xhat * mean(g * xhat)), the two means given."""
@@ -271,33 +272,44 @@ def through_moments(
     mean: Array,
     inv_std: Array,
     weight: Array | None,
+    more: Sequence[Array] = (),
+    spread_images: tuple[Array, ...] | None = None,
 ) -> tuple[Array, Array, Array]:
     """gx, gweight, gbias by two passes: sums over the channels, then each pixel's part of them.
 
     Args:
-        sum_up, spread: `_gradient_sums` and `_input_gradient`, or others that take more images in front of x.
-        images: these, the gradient first, in the shape of x.
+        sum_up, spread: `gradient_sums` and `input_gradient`, or others that take more images in front of x.
+        images: these, the gradient first, matrices as `fold` gives them.
+        more: rows that both also take, behind those of mean and inv_std.
+        spread_images: what spread takes instead of images.
     """
     pixels = channels_last(x)
     channels = pixels.shape[3]
     gx = empty_like(pixels)
-    if x.size == 0:
-        return channels_first(gx), np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
     matrix = fold(pixels)
-    matrices = [*(channels_last(image).reshape(matrix.shape) for image in images), matrix]
     jobs = jobs_of(matrix)
-    moments = rows_of(matrix, mean, inv_std)[:2]
+    moments = *rows_of(matrix, mean, inv_std)[:2], *more
     sums, products = np.empty((2, jobs, matrix.shape[1]))
-    sum_up(matrix.size * 2, *matrices, *moments, sums, products, jobs)
+    sum_up(matrix.size * 2, *images, matrix, *moments, sums, products, jobs)
     gweight, gbias = np.empty((2, channels), x.dtype)
     rows = np.empty((3, matrix.shape[1]), x.dtype)
     scale = _given(inv_std, np.float64), _given(weight, x.dtype)
     _gradients(0, sums, products, *scale, x.size // channels, gweight, gbias, rows)
-    spread(matrix.size * 2, *matrices, *moments, *rows, gx.reshape(matrix.shape), jobs)
+    if spread_images is not None:
+        images = spread_images
+    spread(matrix.size * 2, *images, matrix, *moments, *rows, gx.reshape(matrix.shape), jobs)
     return channels_first(gx), gweight, gbias
+
+
+def no_gradients(x: Array) -> tuple[Array, Array, Array]:
+    """gx, gweight, gbias of no images."""
+    channels = x.shape[1]
+    return np.zeros_like(x), np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
 
 
 def batch_norm_backward(
     g: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None
 ) -> tuple[Array, Array, Array]:
-    return through_moments(_gradient_sums, _input_gradient, (g,), x, mean, inv_std, weight)
+    if x.size == 0:
+        return no_gradients(x)
+    return through_moments(gradient_sums, input_gradient, (fold(channels_last(g)),), x, mean, inv_std, weight)

@@ -1,15 +1,18 @@
 """Batch normalisation, a sum and ReLU in one pass over memory: y = max(0, xhat * weight + bias + shortcut).
 
 Apart they would read and write an image three times, and memory, not arithmetic, is what each of the three waits for.
-Backward, g counts where y is above zero; with a shortcut that product is its gradient, so it is written out on the way.
+Backward, g counts where y is above zero. Without a shortcut y is computed again from x, which is quicker than reading
+it; with one, that product is the shortcut's gradient, so it is written out on the way.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..memory import empty_like
 from ._jit import Array, kernel, prange
-from .layout import channels_first, channels_last, jobs_for
-from .norm import batch_norm_backward, fold, jobs_of, rows_of, through_moments
+from .layout import channels_first, channels_last
+from .norm import fold, input_gradient, jobs_of, no_gradients, rows_of, through_moments
 
 
 @kernel
@@ -55,9 +58,9 @@ def batch_norm_relu(
 
 @kernel
 def _gated_sums(
-    g: Array, y: Array, x: Array, mean: Array, inv_std: Array, sums: Array, products: Array, jobs: int
+    g: Array, x: Array, mean: Array, inv_std: Array, scale: Array, bias: Array, sums: Array, products: Array, jobs: int
 ) -> None:
-    """For each job the sums, over its rows, of g and of g * xhat where y > 0."""
+    """For each job the sums, over its rows, of g and of g * xhat where the output was above zero."""
     rows, channels = x.shape
     zero = x.dtype.type(0)
     for job in prange(jobs):
@@ -65,48 +68,69 @@ def _gated_sums(
         total[:] = 0
         product[:] = 0
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
-            gs, ys, xs = g[i], y[i], x[i]
+            gs, xs = g[i], x[i]
             for c in range(channels):
-                passed = gs[c] if ys[c] > zero else zero
+                centred = xs[c] - mean[c]
+                passed = gs[c] if centred * scale[c] + bias[c] > zero else zero
                 total[c] += passed
-                product[c] += passed * ((xs[c] - mean[c]) * inv_std[c])
+                product[c] += passed * (centred * inv_std[c])
 
 
 @kernel
 def _gated_input_gradient(
-    g: Array, y: Array, x: Array, mean: Array, inv_std: Array, scale: Array, g_mean: Array, slope: Array, gx: Array,
-    jobs: int,
+    g: Array, x: Array, mean: Array, inv_std: Array, gate_scale: Array, gate_bias: Array, scale: Array, g_mean: Array,
+    slope: Array, gx: Array, jobs: int,
 ) -> None:  # fmt: skip
     rows, channels = x.shape
     zero = x.dtype.type(0)
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
-            gs, ys, xs, out = g[i], y[i], x[i], gx[i]
+            gs, xs, out = g[i], x[i], gx[i]
             for c in range(channels):
-                passed = gs[c] if ys[c] > zero else zero
-                xhat = (xs[c] - mean[c]) * inv_std[c]
-                out[c] = scale[c] * (passed - g_mean[c] - xhat * slope[c])
+                centred = xs[c] - mean[c]
+                passed = gs[c] if centred * gate_scale[c] + gate_bias[c] > zero else zero
+                out[c] = scale[c] * (passed - g_mean[c] - centred * inv_std[c] * slope[c])
 
 
 @kernel
-def _gate(g: Array, y: Array, passed: Array, jobs: int) -> None:
-    """g where y > 0, on flat lines."""
-    size = g.size
-    zero = g.dtype.type(0)
+def _gate_and_sum(
+    g: Array, y: Array, passed: Array, x: Array, mean: Array, inv_std: Array, sums: Array, products: Array, jobs: int
+) -> None:
+    """g where y > 0; and for each job its sums, and those of it times xhat, over its rows."""
+    rows, channels = x.shape
+    zero = x.dtype.type(0)
     for job in prange(jobs):
-        lo, hi = job * size // jobs, (job + 1) * size // jobs
-        gs, ys, out = g[lo:hi], y[lo:hi], passed[lo:hi]
-        for i in range(out.size):
-            out[i] = gs[i] if ys[i] > zero else zero
+        total, product = sums[job], products[job]
+        total[:] = 0
+        product[:] = 0
+        for i in range(job * rows // jobs, (job + 1) * rows // jobs):
+            gs, ys, xs, out = g[i], y[i], x[i], passed[i]
+            for c in range(channels):
+                out[c] = gs[c] if ys[c] > zero else zero
+            for c in range(channels):
+                total[c] += out[c]
+                product[c] += out[c] * ((xs[c] - mean[c]) * inv_std[c])
 
 
 def batch_norm_relu_backward(
-    g: Array, y: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None, has_shortcut: bool
+    g: Array,
+    y: Array,
+    x: Array,
+    mean: Array,
+    inv_std: Array,
+    weight: Array | None,
+    bias: Array | None,
+    has_shortcut: bool,
 ) -> tuple[Array, Array, Array, Array | None]:
-    if not has_shortcut:
-        return *through_moments(_gated_sums, _gated_input_gradient, (g, y), x, mean, inv_std, weight), None
-    gradients, outputs = channels_last(g), channels_last(y)
-    passed = empty_like(gradients)
-    _gate(x.size, gradients.reshape(-1), outputs.reshape(-1), passed.reshape(-1), jobs_for(x.size))
-    shortcut_gradient = channels_first(passed)
-    return *batch_norm_backward(shortcut_gradient, x, mean, inv_std, weight), shortcut_gradient
+    if x.size == 0:
+        return *no_gradients(x), np.zeros_like(x) if has_shortcut else None
+    gradient = fold(channels_last(g))
+    rest = x, mean, inv_std, weight
+    if not has_shortcut:  # then y follows from x, which is read anyway
+        gate = rows_of(gradient, mean, inv_std, weight, bias)[1:]
+        return *through_moments(_gated_sums, _gated_input_gradient, (gradient,), *rest, more=gate), None
+    passed = empty_like(channels_last(g))
+    there = passed.reshape(gradient.shape)
+    images = gradient, fold(channels_last(y)), there
+    found = through_moments(_gate_and_sum, input_gradient, images, *rest, spread_images=(there,))
+    return *found, channels_first(passed)

@@ -172,6 +172,13 @@ def batch_norm_backward(
 
 
 def batch_norm_relu_backward(
-    g: Array, y: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None, has_shortcut: bool
+    g: Array,
+    y: Array,
+    x: Array,
+    mean: Array,
+    inv_std: Array,
+    weight: Array | None,
+    bias: Array | None,  # y tells where ReLU passes
+    has_shortcut: bool,
 ) -> tuple[Array, Array, Array, Array | None]:
     return _gradient(g, y, x, mean, inv_std, weight, has_shortcut)

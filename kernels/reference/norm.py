@@ -87,11 +87,20 @@ def batch_norm_relu(
 
 
 def batch_norm_relu_backward(
-    xp: Any, g: Array, y: Array, x: Array, mean: Array, inv_std: Array, weight: Array | None, has_shortcut: bool
+    xp: Any,
+    g: Array,
+    y: Array,
+    x: Array,
+    mean: Array,
+    inv_std: Array,
+    weight: Array | None,
+    bias: Array | None,
+    has_shortcut: bool,
 ) -> tuple[Array, Array, Array, Array | None]:
     """The gradient through ReLU and the batch's own moments: gx, gweight, gbias, and with a shortcut also its gradient.
 
-    ReLU passes g on where its output y is above zero; the sum passes that on to both of its terms.
+    ReLU passes g on where its output y is above zero; the sum passes that on to both of its terms. A kernel may look at
+    y, or compute it from x again as `batch_norm_relu` did.
     """
     passed = xp.where(y > 0, g, xp.zeros((), g.dtype))
     gx, gweight, gbias = batch_norm_backward(xp, passed, x, mean, inv_std, weight)

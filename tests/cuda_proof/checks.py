@@ -264,8 +264,8 @@ def batch_norm(dtype: str) -> None:
             against_reference(
                 "batch_norm_backward", dtype, g, x, mean, inv_std, w, exact=exact, terms=terms, results=results
             )
-            exact = (3, 4, *(5 + k for k in kept))
-            rest = shortcut, x, mean, inv_std, w, other is not None
+            exact = (3, 4, *(n for k in kept for n in (5 + k, 6 + k)))
+            rest = shortcut, x, mean, inv_std, w, b, other is not None
             against_reference("batch_norm_relu_backward", dtype, g, *rest, exact=exact, terms=terms, results=results)
 
 

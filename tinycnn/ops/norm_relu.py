@@ -27,22 +27,22 @@ class BatchNormReLU(Op):
         mean, var = kernels.channel_moments(x)
         inv_std = kernels.inverse_std(var, eps)
         y = kernels.batch_norm_relu(x, mean, inv_std, weight, bias, shortcut)
-        ctx.eps = eps
-        ctx.save_for_backward(x, weight, mean, inv_std, y)
+        ctx.eps, ctx.has_shortcut = eps, shortcut is not None
+        ctx.save_for_backward(x, weight, bias, mean, inv_std, y)
         ctx.mark_non_differentiable(mean, var)
         return y, mean, var
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, _mean: Any, _var: Any) -> tuple[Any, ...]:
-        x, weight, mean, inv_std, y = ctx.saved_tensors
+        x, weight, bias, mean, inv_std, y = ctx.saved_tensors
         _, to_weight, to_bias, _, to_shortcut = ctx.needs_input_grad
         if is_grad_enabled():
             passed = g * (y > 0)
             return *BatchNorm.differentiable(ctx, passed, x, weight), passed if to_shortcut else None
         gx, gweight, gbias, gshortcut = run_kernel(
-            "batch_norm_relu_backward", g, y, x, mean, inv_std, weight, to_shortcut
+            "batch_norm_relu_backward", g, y, x, mean, inv_std, weight, bias, ctx.has_shortcut
         )
-        return gx, gweight if to_weight else None, gbias if to_bias else None, None, gshortcut
+        return gx, gweight if to_weight else None, gbias if to_bias else None, None, gshortcut if to_shortcut else None
 
 
 def _samples(make: Make) -> list[Sample]:
