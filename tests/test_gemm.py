@@ -44,6 +44,7 @@ def matrices(rng: np.random.Generator, rows: int, columns: int, dtype: Any) -> l
 def test_products(shape: tuple[int, int, int], dtype: Any, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     m, n, k = shape
     monkeypatch.setattr(gemm, "_LARGE", 1)
+    monkeypatch.setattr(gemm, "_LONG", 1)
     monkeypatch.setattr(gemm, "get_num_threads", lambda: threads)
     rng = np.random.default_rng(0)
     for a in matrices(rng, m, k, dtype):
@@ -78,6 +79,7 @@ def test_the_threads_of_the_blas_are_as_before(monkeypatch: pytest.MonkeyPatch) 
     library = gemm._library()
     before = library.get_num_threads()
     library.set_num_threads(2)
+    monkeypatch.setattr(gemm, "_LONG", 1)
     try:
         rng = np.random.default_rng(0)
         a = rng.standard_normal((200, 200))

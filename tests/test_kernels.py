@@ -876,9 +876,13 @@ def test_warm_up_compiles_every_kernel() -> None:
 
 
 @needs_numba
+@pytest.mark.parametrize("worth_jobs", [0, 1 << 30])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rows_of_images(dtype: Any) -> None:
+def test_rows_of_images(dtype: Any, worth_jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images joined and added that are whole, in planes, or a part of a larger one in every way."""
+    from tinycnn.kernels.cpu import rows
+
+    monkeypatch.setattr(rows, "_WORTH_JOBS", worth_jobs)
     rng = np.random.default_rng(0)
     shape = 2, 25, 26, 24
 

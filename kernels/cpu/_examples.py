@@ -105,8 +105,8 @@ def _products(x: Array) -> None:
 
 def _joins(x: Array) -> None:
     """Whole images, and some channels of one."""
-    image = np.ones((4, 64, 64, 8), x.dtype).transpose(0, 3, 1, 2)
-    part = concatenate(image, (image,), 1)[:, :8]
+    image = np.ones((4, 64, 64, 24), x.dtype).transpose(0, 3, 1, 2)
+    part = concatenate(image, (image,), 1)[:, :24]
     add(image, image)
     add(image, part)
 

@@ -1,8 +1,9 @@
 """Products of matrices by NumPy's BLAS, one thread of it, on threads of our own.
 
 A BLAS that starts threads keeps them awake for some hundredths of a second, waiting for its next product. Meanwhile
-they take the cores from the kernels of this folder, which made networks of many 1x1 convolutions a third slower. So a
-large product is cut into as many jobs as there are threads, and each job is a call of `gemm` that stays in its thread.
+they take the cores from the kernels of this folder, which on a machine shared with others made networks of many 1x1
+convolutions a third slower. So a large product of many rows is cut into as many jobs as there are threads, and each job
+is a call of `gemm` that stays in its thread.
 
 C = A B, with C (M, N), is cut along the longer side of C or, if K is much longer, as it is in the gradient of weights,
 along K, and then the parts are added up; into how many follows from the shapes alone. In memory all three are seen as
@@ -33,7 +34,8 @@ from .layout import Pair, jobs_for
 from .winograd_weights import add_parts
 
 _LITTLE_ENDIAN = sys.byteorder == "little"  # gemm reads the first half of an integer
-_LARGE = 1 << 18  # multiplications; a smaller product is NumPy's, whose BLAS does it in one thread as well
+_LARGE = 1 << 22  # multiplications; with fewer the BLAS itself is quicker,
+_LONG = 1024  # and where no side is so long, since it shares the panels that each job here makes for itself
 _ROWS, _DEPTH = 32, 1024  # the least of a job: each brings the other matrix into panels of its own
 _MOST_PARTS = 4
 
@@ -146,29 +148,25 @@ if hasattr(os, "register_at_fork"):
 
 def _parts(m: int, n: int, k: int) -> int:
     """Into how many sums C is cut along K, whatever the threads, so that rounding is the same for any number."""
-    return max(1, min(_MOST_PARTS, k // _DEPTH)) if k >= 4 * max(m, n) else 1
-
-
-class _Planned(NamedTuple):
-    plan: Plan
-    jobs: int
-    parts: int  # of C, to be added up; 1 if there is only C
+    parts = max(1, min(_MOST_PARTS, k // _DEPTH)) if k >= 4 * max(m, n) else 1
+    return -(-k // -(-k // parts)) if k else 1  # none of them empty
 
 
 _A, _B, _C = 1, 2, 3  # the arrays of a plan
 
 
 @planned
-def _plan(function: int, kind: str, shape: tuple[int, int, int], a: Pair, b: Pair, c: Pair, threads: int) -> _Planned:
-    """For C (M, N) = A (M, K) B (K, N) with these strides, in bytes."""
+def _plan(
+    function: int, kind: str, shape: tuple[int, int, int], a: Pair, b: Pair, c: Pair, parts: int, threads: int
+) -> tuple[Plan, int]:
+    """For C (M, N) = A (M, K) B (K, N) with these strides, in bytes; and the number of jobs."""
     m, n, k = shape
     size = 4 if kind == "f" else 8
-    parts = _parts(m, n, k)
     cut = parts if parts > 1 else max(1, min(threads, max(m, n) // _ROWS))
     rows, columns, depth = m, n, k
     if parts > 1:
         depth = -(-k // cut)
-        cut = parts = -(-k // depth)
+        cut = -(-k // depth)
         steps = depth * a[1], depth * b[0], m * n * size
         c = n * size, size
     elif m >= n:
@@ -188,7 +186,7 @@ def _plan(function: int, kind: str, shape: tuple[int, int, int], a: Pair, b: Pai
         (b[0] if b[1] == size else b[1]) // size, (a[0] if a[1] == size else a[1]) // size, c[0] // size,
         function, cut, Place(_A), steps[0], Place(_B), steps[1], Place(_C), steps[2],
     )  # fmt: skip
-    return _Planned(Plan(gemm), cut, parts)
+    return Plan(gemm), cut
 
 
 def _strides(x: Array) -> Pair | None:
@@ -210,12 +208,11 @@ def _strides(x: Array) -> Pair | None:
 def multiply(a: Array, b: Array, out: Array) -> None:
     """out (M, N) = a (M, K) b (K, N), of one dtype; out has its rows as lines of memory."""
     (m, k), n = a.shape, b.shape[1]
-    kind, threads = a.dtype.char, get_num_threads()
-    worth_it = m * n * k >= _LARGE and (threads > 1 or _parts(m, n, k) > 1)
-    if worth_it and out.strides[1] == out.itemsize and (function := _function(kind)):
-        strides = _strides(a), _strides(b)
-        if strides[0] and strides[1]:
-            plan, cut, parts = _plan(function, kind, (m, n, k), strides[0], strides[1], out.strides, threads)
+    kind, threads, parts = a.dtype.char, get_num_threads(), _parts(m, n, k)
+    if m * n * k >= _LARGE and (parts > 1 or (threads > 1 and max(m, n) >= _LONG)) and out.strides[1] == out.itemsize:
+        strides, function = (_strides(a), _strides(b)), _function(kind)
+        if function and strides[0] and strides[1]:
+            plan, cut = _plan(function, kind, (m, n, k), strides[0], strides[1], out.strides, parts, threads)
             target = out if parts == 1 else empty((parts, m * n), out.dtype)
             numbers = plan.at(address(a), address(b), address(target))
             with _held:

@@ -15,6 +15,7 @@ from ._jit import Array
 from ._jobs import address, copy, fields, jobs
 
 _ROWS_BYTES = 1 << 16  # of a job
+_WORTH_JOBS = 1 << 20  # bytes; NumPy has copied less before jobs have begun
 
 
 class _Rows(NamedTuple):
@@ -49,6 +50,9 @@ def row_step(pixels: Array) -> int:
 
 def copy_rows(source: Array, target: Array) -> None:
     """Images (N, H, W, C) whose rows lie evenly, into others of that shape."""
+    if source.nbytes < _WORTH_JOBS:
+        np.copyto(target, source)
+        return
     size = source.shape[3] * source.itemsize
     rows = source.size // source.shape[3]
     at_a_time = max(1, _ROWS_BYTES // size)
