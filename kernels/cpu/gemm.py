@@ -2,7 +2,7 @@
 
 A BLAS that starts threads keeps them awake for some hundredths of a second, waiting for its next product. Meanwhile
 they take the cores from the kernels of this folder, which on a machine shared with others made networks of many 1x1
-convolutions a third slower. So a large product of many rows is cut into as many jobs as there are threads, and each job
+convolutions a fifth slower. So a large product of many rows is cut into as many jobs as there are threads, and each job
 is a call of `gemm` that stays in its thread.
 
 C = A B, with C (M, N), is cut along the longer side of C or, if K is much longer, as it is in the gradient of weights,
