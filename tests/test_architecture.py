@@ -22,7 +22,7 @@ ARROWS = {
     "backend": {"kernels"},
     "cuda": {"autograd", "backend"},
     "amp": {"autograd", "backend"},
-    "backends": {"kernels"},
+    "backends": {"backend"},
     "autograd": {"backend"},
     "ops": {"autograd", "backend"},
     "nn": {"ops", "autograd", "backend"},

@@ -20,18 +20,12 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any
+from .backend.registry import gpu_rounding
 
 __all__ = ["cuda", "cudnn", "get_float32_matmul_precision", "set_float32_matmul_precision"]
 
 _PRECISIONS = ("highest", "high", "medium")
 _rounded = "high"  # the name of the precision while products are rounded
-
-
-def _choice() -> Any:
-    from .kernels.cuda import conv_choice  # only here: whoever imports the package may never need it
-
-    return conv_choice
 
 
 def _flag(name: str, value: bool) -> bool:
@@ -46,7 +40,7 @@ class _Matmul:
     @property
     def allow_tf32(self) -> bool:
         """Whether products of float32 matrices may round to TF32."""
-        return bool(_choice().tf32_products())
+        return bool(gpu_rounding().tf32_products())
 
     @allow_tf32.setter
     def allow_tf32(self, value: bool) -> None:
@@ -64,11 +58,11 @@ class _Cudnn:
     @property
     def allow_tf32(self) -> bool:
         """Whether convolutions of float32 may round to TF32."""
-        return bool(_choice().get_precision() == "fast")
+        return bool(gpu_rounding().get_precision() == "fast")
 
     @allow_tf32.setter
     def allow_tf32(self, value: bool) -> None:
-        _choice().set_precision("fast" if _flag("cudnn.allow_tf32", value) else "strict")
+        gpu_rounding().set_precision("fast" if _flag("cudnn.allow_tf32", value) else "strict")
 
 
 cuda, cudnn = _Cuda(), _Cudnn()
@@ -85,11 +79,11 @@ def set_float32_matmul_precision(precision: str) -> None:
     if precision not in _PRECISIONS:
         known = ", ".join(map(repr, _PRECISIONS))
         raise ValueError(f"set_float32_matmul_precision: expected one of {known}, got {precision!r}")
-    _choice().allow_tf32_products(precision != "highest")
+    gpu_rounding().allow_tf32_products(precision != "highest")
     if precision != "highest":
         _rounded = precision
 
 
 def get_float32_matmul_precision() -> str:
     """What `set_float32_matmul_precision` has chosen; "highest" unless it was called."""
-    return _rounded if _choice().tf32_products() else "highest"
+    return _rounded if gpu_rounding().tf32_products() else "highest"

@@ -305,9 +305,15 @@ def set_precision(name: str) -> None:
         from tinycnn.kernels import cpu
 
         cpu.set_precision(name)
+    gpu_rounding().set_precision(name)
+
+
+def gpu_rounding() -> Any:
+    """Where it is chosen how kernels on a GPU round: set_precision(name), allow_tf32_products(value), and what they say
+    now."""
     from tinycnn.kernels.cuda import conv_choice
 
-    conv_choice.set_precision(name)
+    return conv_choice
 
 
 def get_precision() -> str:
