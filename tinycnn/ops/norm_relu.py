@@ -28,13 +28,13 @@ class BatchNormReLU(Op):
         inv_std = kernels.inverse_std(var, eps)
         y = kernels.batch_norm_relu(x, mean, inv_std, weight, bias, shortcut)
         ctx.eps, ctx.has_shortcut = eps, shortcut is not None
-        ctx.save_for_backward(x, weight, bias, mean, inv_std, y)
+        ctx.save_for_backward(x, weight, mean, inv_std, y, bias)
         ctx.mark_non_differentiable(mean, var)
         return y, mean, var
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, _mean: Any, _var: Any) -> tuple[Any, ...]:
-        x, weight, bias, mean, inv_std, y = ctx.saved_tensors
+        x, weight, mean, inv_std, y, bias = ctx.saved_tensors
         _, to_weight, to_bias, _, to_shortcut = ctx.needs_input_grad
         if is_grad_enabled():
             passed = g * (y > 0)
