@@ -37,6 +37,7 @@ LAYERS = {layer.name: layer for layer in layers.TABLE}
 NO_OPERATIONS = set(
     "enable_grad no_grad set_grad_enabled is_grad_enabled manual_seed seed initial_seed get_rng_state set_rng_state "
     "get_default_device set_default_device get_default_dtype set_default_dtype get_num_threads set_num_threads "
+    "get_float32_matmul_precision set_float32_matmul_precision "
     "backward register_hook numpy cuda from_numpy pin_memory is_pinned get_autocast_dtype is_autocast_enabled".split()
 )
 CONTAINERS = set("Sequential ModuleList ModuleDict ParameterList ParameterDict Module Parameter".split())
