@@ -22,8 +22,6 @@ from tinycnn.ops.checks import calls
 from tinycnn.ops.elementwise import Cos
 from tinycnn.ops.registry import OpInfo, all_ops, get_op
 
-pytestmark = pytest.mark.unmeasured
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIRST_ORDER = ("slopes", "adjoint")
 OPS = [op for op in all_ops() if op.differentiable]
@@ -51,12 +49,14 @@ def each_op(ops: list[OpInfo]) -> Any:
     return pytest.mark.parametrize("op", ops, ids=[op.name for op in ops])
 
 
+@pytest.mark.unmeasured
 @each(MUTANTS)
 def test_is_found(mutant: Mutant) -> None:
     with mutant.applied():
         assert first_finding(mutant.op) is not None, f"{mutant.name} passes all checks of {mutant.op}: {mutant.wrong}"
 
 
+@pytest.mark.unmeasured
 @each(MUTANTS)
 def test_is_wrong_in_its_backward_only(mutant: Mutant) -> None:
     for seed in (0, 1):
@@ -77,24 +77,28 @@ def _calls_of(mutant: Mutant, seed: int) -> list[Any]:
 LINEAR = [m for m in MUTANTS if get_op(m.op).linear and not m.wrong.startswith("second order")]
 
 
+@pytest.mark.unmeasured
 @each(LINEAR)
 def test_the_adjoint_check_alone_finds_those_of_linear_operations(mutant: Mutant) -> None:
     with mutant.applied():
         assert first_finding(mutant.op, kinds=("adjoint",)) is not None
 
 
+@pytest.mark.unmeasured
 @each([m for m in MUTANTS if m.wrong.startswith("second order")])
 def test_only_the_second_order_shows_what_is_wrong_there(mutant: Mutant) -> None:
     with mutant.applied():
         assert first_finding(mutant.op, kinds=FIRST_ORDER) is None
 
 
+@pytest.mark.unmeasured
 @each_op(OPS)
 def test_no_false_alarm_over_ten_seeds(op: OpInfo) -> None:
     for seed in range(10):
         _no_alarm(op, seed, FIRST_ORDER)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.slow
 @each_op(OPS)
 def test_no_false_alarm_over_twenty_seeds(op: OpInfo) -> None:
@@ -165,6 +169,7 @@ def test_the_command_shows_those_of_an_operation() -> None:
     ]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.slow
 def test_the_command_shows_all() -> None:
     result = run("gradcheck", "--mutants")
