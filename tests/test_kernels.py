@@ -413,6 +413,9 @@ def test_fast_batch_norm(shape: tuple[int, ...], dtype: Any) -> None:
         check("batch_norm_backward", g, x, mean, inv_std, w, terms=count, scale=40, other="channels-last")
         for shortcut in (None, g):
             check("batch_norm_relu", x, mean, inv_std, w, b, shortcut, scale=40, layouts=tuple(LAYOUTS))
+            for relu in (True, False) if shortcut is None else (True,):
+                train = x, w, b, 1e-2, relu, shortcut, None
+                check("batch_norm_train", *train, terms=count, scale=40, layouts=tuple(LAYOUTS))
             y = plain("batch_norm_relu", x, mean, inv_std, w, b, shortcut)
             args = (g, y, x, mean, inv_std, w, b, shortcut is not None)
             check("batch_norm_relu_backward", *args, terms=count, scale=40, layouts=tuple(LAYOUTS))
@@ -429,24 +432,29 @@ def test_moments_keep_their_digits_far_from_zero() -> None:
 
 @needs_numba
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_fast_running_statistics(dtype: Any) -> None:
-    """They are moved in place, also where they lie apart in memory."""
+@pytest.mark.parametrize("momentum", [0.25, 0.0, 1.0])
+def test_fast_running_statistics(dtype: Any, momentum: float) -> None:
+    """They are moved in place, also where they lie apart in memory, are of another dtype, or one is not there."""
     rng = np.random.default_rng(0)
-    moments = rng.standard_normal(5), rng.random(5)
-    running = [
-        random(rng, (5,), dtype),
-        rng.random(5).astype(dtype),
-        np.zeros((5, 2), dtype)[:, 0],
-        np.ones(10, dtype)[::2],
-    ]
-    for mean, var in (running[:2], running[2:]):
-        expected = mean.copy(), var.copy()
-        plain("move_statistics", *expected, *moments, 0.25, 1.5)
-        fast("move_statistics", mean, var, *moments, 0.25, 1.5)
+    x = random(rng, (2, 5, 3, 4), dtype)
+    other = np.float64 if dtype == np.float32 else np.float32
+    for mean, var in (
+        (random(rng, (5,), dtype), rng.random(5).astype(dtype)),
+        (np.zeros((5, 2), dtype)[:, 0], np.ones(10, dtype)[::2]),
+        (np.zeros(5, other), np.ones(5, other)),
+        (np.zeros(5, dtype), None),
+        (None, np.ones(5, dtype)),
+    ):
+        expected = [None if a is None else a.copy() for a in (mean, var)]
+        rest = x, None, None, 1e-3, False, None
+        plain("batch_norm_train", *rest, (*expected, momentum))
+        fast("batch_norm_train", *rest, (mean, var, momentum))
         for moved, wanted in zip((mean, var), expected, strict=True):
-            assert moved.dtype == dtype
-            np.testing.assert_allclose(moved, wanted, rtol=4 * np.finfo(dtype).eps)
-        check("inverse_std", np.abs(var), 1e-3, scale=4)
+            if wanted is not None:
+                assert moved.dtype == wanted.dtype
+                eps = 8 * np.finfo(moved.dtype).eps
+                np.testing.assert_allclose(moved, wanted, rtol=eps, atol=eps)
+    check("inverse_std", rng.random(5).astype(dtype), 1e-3, scale=4)
 
 
 @needs_numba
@@ -586,7 +594,6 @@ STEPS: dict[str, list[tuple[tuple[bool, ...], tuple[Any, ...]]]] = {
     ],
     "adagrad_steps": [((True,), (0.1, 1e-10, decay)) for decay in (0.0, 0.1)],
 }
-IN_PLACE = {*STEPS, "move_statistics"}
 STATES = {name: len(cases[0][0]) for name, cases in STEPS.items()}
 ALL_STEPS = [(name, *case) for name, cases in STEPS.items() for case in cases]
 
@@ -711,10 +718,11 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "channel_moments", (x,)
     yield "channel_sum", (x,)
     yield "inverse_std", (inv_std, 1e-5)
-    yield "move_statistics", (mean.copy(), inv_std.copy(), mean, inv_std, 0.25, 1.5)
     yield "batch_norm_transform", (x, mean, inv_std, None, None)
     yield "batch_norm_backward", (g, x, mean, inv_std, None)
     yield "batch_norm_relu", (x, mean, inv_std, None, None, g)
+    for relu, shortcut in ((False, None), (True, None), (True, g)):
+        yield "batch_norm_train", (x, None, None, 1e-5, relu, shortcut, None)
     for shortcut in (True, False):
         yield "batch_norm_relu_backward", (g, x, x, mean, inv_std, None, mean, shortcut)
     for name, rest in ONE_ARRAY.items():
@@ -737,13 +745,10 @@ def run_fresh(name: str, args: tuple[Any, ...]) -> tuple[Array, ...]:
     if name == "count_up":
         fast(name, [count.copy() for count in args[0]])
         return ()
-    if name not in IN_PLACE:
+    if name not in STEPS:
         return as_tuple(fast(name, *args))
     args = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
-    if name in STEPS:
-        stepped(fast, name, *args)
-    else:
-        fast(name, *args)
+    stepped(fast, name, *args)
     return tuple(a for a in args if isinstance(a, np.ndarray))
 
 

@@ -27,9 +27,8 @@ from .norm import (
     channel_moments,
     channel_sum,
     inverse_std,
-    move_statistics,
 )
-from .norm_relu import batch_norm_relu, batch_norm_relu_backward
+from .norm_relu import batch_norm_relu, batch_norm_relu_backward, batch_norm_train
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .products import matmul
@@ -76,8 +75,8 @@ def _norms(x: Array) -> None:
     channel_sum(x)
     mean, variance = channel_moments(x)
     inverse_std(variance, 1e-5)
-    move_statistics(mean.astype(x.dtype), variance.astype(x.dtype), mean, variance, 0.1, 1.0)
     batch_norm_backward(batch_norm_transform(x, mean, variance, None, None), x, mean, variance, None)
+    batch_norm_train(x, None, None, 1e-5, False, None, None)
     for shortcut in (None, x):
         y = batch_norm_relu(x, mean, variance, None, None, shortcut)
         batch_norm_relu_backward(x, y, x, mean, variance, None, None, shortcut is not None)

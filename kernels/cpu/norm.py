@@ -14,14 +14,16 @@ are long enough for vector code; a sum then has as many parts as pixels were fol
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..memory import empty_like
-from ._jit import Array, Kernel, kernel, prange
-from .layout import channels_first, channels_last, contiguous
+from ..reference import norm as reference
+from ..reference.norm import Moving
+from ._jit import Array, kernel, prange
+from ._jobs import helper
+from .layout import channels_first, channels_last
 
 _BLOCK = 64  # rows that are read twice, the second time from the cache
 _ROW = 32  # numbers that a row should have
@@ -55,16 +57,29 @@ def _sums(x: Array, sums: Array, jobs: int) -> None:
                 total[c] += row[c]
 
 
+@kernel
+def _total(sums: Array, out: Array) -> None:
+    """The jobs' sums, (jobs, f * C) -> (C,)."""
+    for c in range(out.size):
+        total = 0.0
+        for job in range(sums.shape[0]):
+            for start in range(0, sums.shape[1], out.size):
+                total += sums[job, start + c]
+        out[c] = total
+
+
 def channel_sum(x: Array) -> Array:
     pixels = channels_last(x)
-    channels = pixels.shape[3]
+    out = np.empty(pixels.shape[3], x.dtype)
     if not x.size:
-        return np.zeros(channels, x.dtype)
+        out[...] = 0
+        return out
     matrix = fold(pixels)
     jobs = jobs_of(matrix)
     sums = np.empty((jobs, matrix.shape[1]))
     _sums(matrix.size, matrix, sums, jobs)
-    return sums.reshape(-1, channels).sum(axis=0).astype(x.dtype)
+    _total(0, sums, out)
+    return out
 
 
 @kernel
@@ -100,15 +115,42 @@ def _moments(x: Array, means: Array, squares: Array, jobs: int) -> None:
                 square[c] += block_square[c] + d * d * before * share
 
 
+@helper
+def _fill_rows(mean: Array, inv_std: Array, weight: Array, bias: Array, rows: Array) -> None:
+    """(C,) -> rows of the folded matrix, (4, f * C): the mean, inv_std, inv_std * weight, and the bias."""
+    channels = mean.size
+    zero = rows.dtype.type(0)
+    for i in range(rows.shape[1]):
+        c = i % channels
+        rows[0, i] = mean[c]
+        rows[1, i] = inv_std[c]
+        rows[2, i] = inv_std[c] * weight[c] if weight.size else inv_std[c]
+        rows[3, i] = bias[c] if bias.size else zero
+
+
 @kernel
-def _join(means: Array, squares: Array, rows: int, mean: Array, variance: Array) -> None:
-    """The moments of each job's rows, (jobs, f * C), -> those of all pixels, (C,)."""
+def _join(
+    means: Array,
+    squares: Array,
+    count: int,
+    eps: float,
+    weight: Array,
+    bias: Array,
+    moments: Array,
+    rows: Array,
+    running_mean: Array,
+    running_var: Array,
+    momentum: float,
+) -> None:
+    """The moments of each job's share of `count` rows, (jobs, f * C) -> moments (3, C), of all pixels: mean, variance,
+    inverse standard deviation; what `_fill_rows` makes of them; and the running statistics moved."""
     jobs, columns = means.shape
+    mean, variance, inv_std = moments[0], moments[1], moments[2]
     mean[:] = 0
     variance[:] = 0
     before = 0
     for job in range(jobs):
-        now = (job + 1) * rows // jobs - job * rows // jobs
+        now = (job + 1) * count // jobs - job * count // jobs
         for start in range(0, columns, mean.size):
             share = now / max(1, before + now)
             for c in range(mean.size):
@@ -118,22 +160,46 @@ def _join(means: Array, squares: Array, rows: int, mean: Array, variance: Array)
             before += now
     for c in range(mean.size):
         variance[c] /= before
+        inv_std[c] = 1 / math.sqrt(variance[c] + eps)
+    _fill_rows(mean, inv_std, weight, bias, rows)
+    for c in range(running_mean.size):
+        running_mean[c] = running_mean[c] * (1 - momentum) + mean[c] * momentum
+    for c in range(running_var.size):
+        unbiased = variance[c] * before / max(1, before - 1)
+        running_var[c] = running_var[c] * (1 - momentum) + unbiased * momentum
+
+
+def moments_of(
+    matrix: Array,
+    channels: int,
+    eps: float = 0.0,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    moving: Moving | None = None,
+) -> tuple[Array, Array]:
+    """Mean, variance and inverse standard deviation of the channels, (3, C), and `rows_of` them."""
+    kind, jobs, columns = matrix.dtype, jobs_of(matrix), matrix.shape[1]
+    means, squares = np.empty((2, jobs, columns))
+    _moments(matrix.size * 2, matrix, means, squares, jobs)
+    moments, rows = np.empty((3, channels)), np.empty((4, columns), kind)
+    running, momentum = [_given(None, kind)] * 2, 0.0
+    here = moving is not None and all(x is None or _is_line(x, kind) for x in moving[:2])
+    if moving is not None and here:
+        running, momentum = [_given(x, kind) for x in moving[:2]], float(moving[2])
+    by_channel = _given(weight, kind), _given(bias, kind)
+    _join(0, means, squares, matrix.shape[0], float(eps), *by_channel, moments, rows, *running, momentum)
+    if moving is not None and not here:
+        reference.move_statistics(np, moving, moments[0], moments[1], matrix.size // channels)
+    return moments, rows
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
     pixels = channels_last(x)
     channels = pixels.shape[3]
-    count = x.size // channels if channels else 0
-    if count == 0:
+    if x.size == 0:
         return np.full(channels, np.nan), np.full(channels, np.nan)
-    matrix = fold(pixels)
-    rows, columns = matrix.shape
-    jobs = jobs_of(matrix)
-    means, squares = np.empty((jobs, columns)), np.empty((jobs, columns))
-    _moments(matrix.size * 2, matrix, means, squares, jobs)
-    mean, variance = np.empty(channels), np.empty(channels)
-    _join(0, means, squares, rows, mean, variance)
-    return mean, variance
+    moments, _ = moments_of(fold(pixels), channels)
+    return moments[0], moments[1]
 
 
 @kernel
@@ -149,26 +215,6 @@ def inverse_std(variance: Array, eps: float) -> Array:
 
 
 @kernel
-def _move_statistics(
-    running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
-) -> None:
-    for c in range(mean.size):
-        running_mean[c] = running_mean[c] * (1 - momentum) + mean[c] * momentum
-        running_var[c] = running_var[c] * (1 - momentum) + var[c] * (momentum * correction)
-
-
-def move_statistics(
-    running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
-) -> None:
-    lines = contiguous(running_mean), contiguous(running_var)
-    moments = _given(mean, np.float64), _given(var, np.float64)
-    _move_statistics(0, *lines, *moments, float(momentum), float(correction))
-    for line, running in zip(lines, (running_mean, running_var), strict=True):
-        if line is not running:
-            running[...] = line
-
-
-@kernel
 def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs: int) -> None:
     rows, channels = x.shape
     for job in prange(jobs):
@@ -180,39 +226,47 @@ def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs:
 
 @kernel
 def _rows(mean: Array, inv_std: Array, weight: Array, bias: Array, rows: Array) -> None:
-    """(C,) -> rows of the folded matrix, (3, f * C): the mean, inv_std * weight, and the bias."""
-    channels = mean.size
-    zero = rows.dtype.type(0)
-    for i in range(rows.shape[1]):
-        c = i % channels
-        rows[0, i] = mean[c]
-        rows[1, i] = inv_std[c] * weight[c] if weight.size else inv_std[c]
-        rows[2, i] = bias[c] if bias.size else zero
+    _fill_rows(mean, inv_std, weight, bias, rows)
+
+
+_NONE = {kind: np.empty(0, kind) for kind in "fd"}
+
+
+def _is_line(values: Array, dtype: Any) -> bool:
+    return values.dtype == dtype and bool(values.flags.c_contiguous and values.flags.writeable)
 
 
 def _given(values: Array | None, dtype: Any) -> Array:
     """Values of the channels in this dtype; an empty line for none."""
-    return np.empty(0, dtype) if values is None else contiguous(values.astype(dtype, copy=False))
+    if values is None:
+        return _NONE[np.dtype(dtype).char]
+    return values if _is_line(values, dtype) else values.astype(dtype, order="C")
 
 
 def rows_of(
     matrix: Array, mean: Array, inv_std: Array, weight: Array | None = None, bias: Array | None = None
 ) -> Array:
-    """Rows of the mean, of inv_std * weight and of the bias, in the folded matrix' dtype."""
-    rows = np.empty((3, matrix.shape[1]), matrix.dtype)
+    """Rows of the mean, of inv_std, of inv_std * weight and of the bias, in the folded matrix' dtype."""
+    rows = np.empty((4, matrix.shape[1]), matrix.dtype)
     moments = _given(mean, np.float64), _given(inv_std, np.float64)
     _rows(0, *moments, _given(weight, matrix.dtype), _given(bias, matrix.dtype), rows)
     return rows
 
 
+def transformed(pixels: Array, matrix: Array, rows: Array) -> Array:
+    """The matrix' pixels (N, H, W, C) by the rows of `rows_of`, as (N, C, H, W)."""
+    y = empty_like(pixels)
+    mean, _, scale, bias = rows
+    _transform(matrix.size, matrix, mean, scale, bias, y.reshape(matrix.shape), jobs_of(matrix))
+    return channels_first(y)
+
+
 def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None) -> Array:
     pixels = channels_last(x)
-    y = empty_like(pixels)
-    if x.size:
-        matrix = fold(pixels)
-        numbers = rows_of(matrix, mean, inv_std, weight, bias)
-        _transform(x.size, matrix, *numbers, y.reshape(matrix.shape), jobs_of(matrix))
-    return channels_first(y)
+    if not x.size:
+        return channels_first(empty_like(pixels))
+    matrix = fold(pixels)
+    return transformed(pixels, matrix, rows_of(matrix, mean, inv_std, weight, bias))
 
 
 @kernel
@@ -245,10 +299,8 @@ def input_gradient(
 
 
 @kernel
-def _gradients(
-    sums: Array, products: Array, inv_std: Array, weight: Array, count: int, gweight: Array, gbias: Array, rows: Array
-) -> None:
-    """The jobs' sums, (jobs, f * C), -> gweight, gbias (C,), and rows of inv_std * weight and of the two's means."""
+def _means(sums: Array, products: Array, count: int, gweight: Array, gbias: Array, rows: Array) -> None:
+    """The jobs' sums, (jobs, f * C), over `count` pixels -> gweight, gbias (C,), and rows of the two's means."""
     channels = gbias.size
     for c in range(channels):
         total, product = 0.0, 0.0
@@ -257,48 +309,22 @@ def _gradients(
                 total += sums[job, start + c]
                 product += products[job, start + c]
         gbias[c], gweight[c] = total, product
-        scale = inv_std[c] * weight[c] if weight.size else inv_std[c]
         for start in range(0, sums.shape[1], channels):
-            rows[0, start + c] = scale
-            rows[1, start + c] = total / count
-            rows[2, start + c] = product / count
+            rows[0, start + c] = total / count
+            rows[1, start + c] = product / count
 
 
-def through_moments(
-    sum_up: Kernel,
-    spread: Kernel,
-    images: tuple[Array, ...],
-    x: Array,
-    mean: Array,
-    inv_std: Array,
-    weight: Array | None,
-    more: Sequence[Array] = (),
-    spread_images: tuple[Array, ...] | None = None,
-) -> tuple[Array, Array, Array]:
-    """gx, gweight, gbias by two passes: sums over the channels, then each pixel's part of them.
+def sums_for(matrix: Array, jobs: int) -> Array:
+    """Room for the two sums of `gradient_sums`, (2, jobs, f * C)."""
+    return np.empty((2, jobs, matrix.shape[1]))
 
-    Args:
-        sum_up, spread: `gradient_sums` and `input_gradient`, or others that take more images in front of x.
-        images: these, the gradient first, matrices as `fold` gives them.
-        more: rows that both also take, behind those of mean and inv_std.
-        spread_images: what spread takes instead of images.
-    """
-    pixels = channels_last(x)
-    channels = pixels.shape[3]
-    gx = empty_like(pixels)
-    matrix = fold(pixels)
-    jobs = jobs_of(matrix)
-    moments = *rows_of(matrix, mean, inv_std)[:2], *more
-    sums, products = np.empty((2, jobs, matrix.shape[1]))
-    sum_up(matrix.size * 2, *images, matrix, *moments, sums, products, jobs)
-    gweight, gbias = np.empty((2, channels), x.dtype)
-    rows = np.empty((3, matrix.shape[1]), x.dtype)
-    scale = _given(inv_std, np.float64), _given(weight, x.dtype)
-    _gradients(0, sums, products, *scale, x.size // channels, gweight, gbias, rows)
-    if spread_images is not None:
-        images = spread_images
-    spread(matrix.size * 2, *images, matrix, *moments, *rows, gx.reshape(matrix.shape), jobs)
-    return channels_first(gx), gweight, gbias
+
+def means_of(sums: Array, products: Array, x: Array) -> tuple[Array, Array, Array]:
+    """gweight, gbias (C,), and two rows: what `input_gradient` calls g_mean and slope."""
+    gweight, gbias = np.empty((2, x.shape[1]), x.dtype)
+    rows = np.empty((2, sums.shape[1]), x.dtype)
+    _means(0, sums, products, x.size // x.shape[1], gweight, gbias, rows)
+    return gweight, gbias, rows
 
 
 def no_gradients(x: Array) -> tuple[Array, Array, Array]:
@@ -312,4 +338,13 @@ def batch_norm_backward(
 ) -> tuple[Array, Array, Array]:
     if x.size == 0:
         return no_gradients(x)
-    return through_moments(gradient_sums, input_gradient, (fold(channels_last(g)),), x, mean, inv_std, weight)
+    pixels = channels_last(x)
+    matrix, gradient = fold(pixels), fold(channels_last(g))
+    work, jobs = 2 * matrix.size, jobs_of(matrix)
+    mean, inv_std, scale, _ = rows_of(matrix, mean, inv_std, weight)
+    sums, products = sums_for(matrix, jobs)
+    gradient_sums(work, gradient, matrix, mean, inv_std, sums, products, jobs)
+    gweight, gbias, (g_mean, slope) = means_of(sums, products, x)
+    gx = empty_like(pixels)
+    input_gradient(work, gradient, matrix, mean, inv_std, scale, g_mean, slope, gx.reshape(matrix.shape), jobs)
+    return channels_first(gx), gweight, gbias

@@ -10,9 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 from ..memory import empty_like
+from ..reference.norm import Moving
 from ._jit import Array, kernel, prange
 from .layout import channels_first, channels_last
-from .norm import fold, input_gradient, jobs_of, no_gradients, rows_of, through_moments
+from .norm import (
+    fold,
+    input_gradient,
+    jobs_of,
+    means_of,
+    moments_of,
+    no_gradients,
+    rows_of,
+    sums_for,
+    transformed,
+)
 
 
 @kernel
@@ -39,21 +50,43 @@ def _transform_add_relu(x: Array, mean: Array, scale: Array, bias: Array, other:
                 target[c] = zero if value < zero else value
 
 
+def _bent(pixels: Array, matrix: Array, rows: Array, shortcut: Array | None) -> Array:
+    """The pixels (N, H, W, C) of a matrix by the rows of `rows_of`, plus the shortcut, through ReLU: (N, C, H, W)."""
+    y = empty_like(pixels)
+    out, jobs = y.reshape(matrix.shape), jobs_of(matrix)
+    mean, _, scale, bias = rows
+    if shortcut is None:
+        _transform_relu(matrix.size, matrix, mean, scale, bias, out, jobs)
+    else:
+        other = channels_last(shortcut).reshape(matrix.shape)
+        _transform_add_relu(2 * matrix.size, matrix, mean, scale, bias, other, out, jobs)
+    return channels_first(y)
+
+
 def batch_norm_relu(
     x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None, shortcut: Array | None
 ) -> Array:
     pixels = channels_last(x)
-    y = empty_like(pixels)
-    if x.size:
-        matrix = fold(pixels)
-        numbers = rows_of(matrix, mean, inv_std, weight, bias)
-        out, jobs = y.reshape(matrix.shape), jobs_of(matrix)
-        if shortcut is None:
-            _transform_relu(x.size, matrix, *numbers, out, jobs)
-        else:
-            other = channels_last(shortcut).reshape(matrix.shape)
-            _transform_add_relu(2 * x.size, matrix, *numbers, other, out, jobs)
-    return channels_first(y)
+    if not x.size:
+        return channels_first(empty_like(pixels))
+    matrix = fold(pixels)
+    return _bent(pixels, matrix, rows_of(matrix, mean, inv_std, weight, bias), shortcut)
+
+
+def batch_norm_train(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    shortcut: Array | None,
+    moving: Moving | None,
+) -> tuple[Array, Array, Array]:
+    pixels = channels_last(x)
+    matrix = fold(pixels)
+    moments, rows = moments_of(matrix, x.shape[1], eps, weight, bias, moving)
+    y = _bent(pixels, matrix, rows, shortcut) if relu else transformed(pixels, matrix, rows)
+    return y, moments[0], moments[2]
 
 
 @kernel
@@ -78,8 +111,8 @@ def _gated_sums(
 
 @kernel
 def _gated_input_gradient(
-    g: Array, x: Array, mean: Array, inv_std: Array, gate_scale: Array, gate_bias: Array, scale: Array, g_mean: Array,
-    slope: Array, gx: Array, jobs: int,
+    g: Array, x: Array, mean: Array, inv_std: Array, scale: Array, bias: Array, g_mean: Array, slope: Array,
+    gx: Array, jobs: int,
 ) -> None:  # fmt: skip
     rows, channels = x.shape
     zero = x.dtype.type(0)
@@ -88,7 +121,7 @@ def _gated_input_gradient(
             gs, xs, out = g[i], x[i], gx[i]
             for c in range(channels):
                 centred = xs[c] - mean[c]
-                passed = gs[c] if centred * gate_scale[c] + gate_bias[c] > zero else zero
+                passed = gs[c] if centred * scale[c] + bias[c] > zero else zero
                 out[c] = scale[c] * (passed - g_mean[c] - centred * inv_std[c] * slope[c])
 
 
@@ -124,13 +157,21 @@ def batch_norm_relu_backward(
 ) -> tuple[Array, Array, Array, Array | None]:
     if x.size == 0:
         return *no_gradients(x), np.zeros_like(x) if has_shortcut else None
-    gradient = fold(channels_last(g))
-    rest = x, mean, inv_std, weight
+    pixels = channels_last(x)
+    matrix, gradient = fold(pixels), fold(channels_last(g))
+    work, jobs = 2 * matrix.size, jobs_of(matrix)
+    mean, inv_std, scale, gate = rows_of(matrix, mean, inv_std, weight, bias)
+    sums, products = sums_for(matrix, jobs)
+    gx = empty_like(pixels)
+    out = gx.reshape(matrix.shape)
     if not has_shortcut:  # then y follows from x, which is read anyway
-        gate = rows_of(gradient, mean, inv_std, weight, bias)[1:]
-        return *through_moments(_gated_sums, _gated_input_gradient, (gradient,), *rest, more=gate), None
-    passed = empty_like(channels_last(g))
-    there = passed.reshape(gradient.shape)
-    images = gradient, fold(channels_last(y)), there
-    found = through_moments(_gate_and_sum, input_gradient, images, *rest, spread_images=(there,))
-    return *found, channels_first(passed)
+        _gated_sums(work, gradient, matrix, mean, inv_std, scale, gate, sums, products, jobs)
+        gweight, gbias, (g_mean, slope) = means_of(sums, products, x)
+        _gated_input_gradient(work, gradient, matrix, mean, inv_std, scale, gate, g_mean, slope, out, jobs)
+        return channels_first(gx), gweight, gbias, None
+    passed = empty_like(pixels)
+    there = passed.reshape(matrix.shape)
+    _gate_and_sum(work, gradient, fold(channels_last(y)), there, matrix, mean, inv_std, sums, products, jobs)
+    gweight, gbias, (g_mean, slope) = means_of(sums, products, x)
+    input_gradient(work, there, matrix, mean, inv_std, scale, g_mean, slope, out, jobs)
+    return channels_first(gx), gweight, gbias, channels_first(passed)

@@ -13,93 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .concat import concatenate
-from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
-from .elementwise import (
-    gelu,
-    gelu_backward,
-    leaky_relu,
-    leaky_relu_backward,
-    relu,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    tanh_backward,
-)
-from .gemm import matmul
-from .norm import (
-    batch_norm_backward,
-    batch_norm_relu,
-    batch_norm_relu_backward,
-    batch_norm_transform,
-    channel_moments,
-    channel_sum,
-    inverse_std,
-    move_statistics,
-)
-from .optim import adagrad_steps, adam_steps, count_up, rmsprop_steps, sgd_steps
-from .pool import (
-    adaptive_max_pool2d,
-    avg_pool2d,
-    avg_pool2d_backward,
-    gather_plane,
-    max_pool2d,
-    scatter_plane,
-)
-from .softmax import (
-    cross_entropy,
-    cross_entropy_backward,
-    log_softmax,
-    log_softmax_backward,
-    softmax,
-    softmax_backward,
-)
+from .. import reference
+from . import concat, conv, elementwise, gemm, norm, optim, pool, softmax
+
+_modules = concat, conv, elementwise, gemm, norm, optim, pool, softmax
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    kernel.__name__: kernel
-    for kernel in (
-        adagrad_steps,
-        adam_steps,
-        adaptive_max_pool2d,
-        avg_pool2d,
-        avg_pool2d_backward,
-        batch_norm_backward,
-        batch_norm_relu,
-        batch_norm_relu_backward,
-        batch_norm_transform,
-        channel_moments,
-        channel_sum,
-        col2im,
-        concatenate,
-        conv2d,
-        conv2d_input_grad,
-        conv2d_weight_grad,
-        count_up,
-        cross_entropy,
-        cross_entropy_backward,
-        gather_plane,
-        gelu,
-        gelu_backward,
-        im2col,
-        inverse_std,
-        leaky_relu,
-        leaky_relu_backward,
-        log_softmax,
-        log_softmax_backward,
-        matmul,
-        max_pool2d,
-        move_statistics,
-        relu,
-        relu_backward,
-        rmsprop_steps,
-        scatter_plane,
-        sgd_steps,
-        sigmoid,
-        sigmoid_backward,
-        softmax,
-        softmax_backward,
-        tanh_backward,
-    )
+    name: getattr(module, name) for module in _modules for name in reference.KERNELS if hasattr(module, name)
 }
 
 __all__ = ["KERNELS"]

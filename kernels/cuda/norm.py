@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..reference import norm as reference
+from ..reference.norm import Moving
 from .layout import blocks_for, image, like, new_image, wide, widened
 from .loader import Array, Dims, Kernel, driver
 
@@ -119,17 +120,18 @@ def inverse_std(variance: Array, eps: float) -> Array:
     return out
 
 
-def move_statistics(
-    running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
-) -> None:
-    fits = (
-        running_mean.dtype == running_var.dtype and running_mean.flags.c_contiguous and running_var.flags.c_contiguous
-    )
+def move_statistics(moving: Moving, mean: Array, var: Array, count: int) -> None:
+    """As the reference's."""
+    running_mean, running_var, momentum = moving
+    if running_mean is None or running_var is None or running_mean.dtype != running_var.dtype:
+        fits = False
+    else:
+        fits = running_mean.flags.c_contiguous and running_var.flags.c_contiguous
     if not fits:
-        reference.move_statistics(driver().xp, running_mean, running_var, mean, var, momentum, correction)
+        reference.move_statistics(driver().xp, moving, mean, var, count)
         return
     moments = (widened(x, np.dtype(np.float64)) for x in (mean, var))
-    numbers = mean.size, 1 - momentum, momentum, momentum * correction
+    numbers = mean.size, 1 - momentum, momentum, momentum * (count / max(1, count - 1))
     grid = (blocks_for(mean.size),)
     _move_statistics.launch(running_mean.dtype, grid, (_THREADS,), running_mean, running_var, *moments, *numbers)
 
@@ -142,6 +144,22 @@ def batch_norm_relu(
     x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None, shortcut: Array | None
 ) -> Array:
     return _transformed(x, mean, inv_std, weight, bias, shortcut, True)
+
+
+def batch_norm_train(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    shortcut: Array | None,
+    moving: Moving | None,
+) -> tuple[Array, Array, Array]:
+    mean, var = channel_moments(x)
+    inv_std = inverse_std(var, eps)
+    if moving is not None:
+        move_statistics(moving, mean, var, x.size // x.shape[1])
+    return _transformed(x, mean, inv_std, weight, bias, shortcut, relu), mean, inv_std
 
 
 def _gradient(

@@ -2,7 +2,7 @@
 
 Every function takes the array library first (`xp`: `numpy` or `cupy`), then arrays of one floating dtype, then plain
 integers. It accepts any memory strides, changes none of its inputs and returns fresh arrays; only the optimisers'
-steps (`optim.py`) and `move_statistics` work in place.
+steps (`optim.py`) and running statistics are changed in place.
 
 Letters, the same in every file:
 
@@ -35,11 +35,11 @@ from .norm import (
     batch_norm_backward,
     batch_norm_relu,
     batch_norm_relu_backward,
+    batch_norm_train,
     batch_norm_transform,
     channel_moments,
     channel_sum,
     inverse_std,
-    move_statistics,
 )
 from .optim import adagrad_steps, adam_steps, count_up, rmsprop_steps, sgd_steps
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
@@ -62,6 +62,7 @@ KERNELS = (
     "batch_norm_backward",
     "batch_norm_relu",
     "batch_norm_relu_backward",
+    "batch_norm_train",
     "batch_norm_transform",
     "channel_moments",
     "channel_sum",
@@ -84,7 +85,6 @@ KERNELS = (
     "log_softmax_backward",
     "matmul",
     "max_pool2d",
-    "move_statistics",
     "relu",
     "relu_backward",
     "rmsprop_steps",

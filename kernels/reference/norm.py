@@ -10,6 +10,7 @@ S. Ioffe, C. Szegedy, "Batch Normalization: Accelerating Deep Network Training b
 from typing import Any
 
 Array = Any
+Moving = tuple[Array | None, Array | None, float]  # the running mean and variance, and momentum
 
 
 def _per_channel(v: Array) -> Array:
@@ -40,13 +41,15 @@ def inverse_std(xp: Any, variance: Array, eps: float) -> Array:
     return 1 / xp.sqrt(variance + eps)
 
 
-def move_statistics(
-    xp: Any, running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, correction: float
-) -> None:
-    """running = (1 - momentum) * running + momentum * batch, in place, all (C,); var is first multiplied by
-    `correction`, which makes it unbiased."""
-    running_mean[...] = running_mean * (1 - momentum) + mean * momentum
-    running_var[...] = running_var * (1 - momentum) + var * (momentum * correction)
+def move_statistics(xp: Any, moving: Moving, mean: Array, var: Array, count: int) -> None:
+    """running = (1 - momentum) * running + momentum * batch, in place, all (C,), with the batch's unbiased variance:
+    `count` values a channel gave the biased one."""
+    running_mean, running_var, momentum = moving
+    unbiased = var * (count / max(1, count - 1))
+    for running, batch in ((running_mean, mean), (running_var, unbiased)):
+        if running is not None:
+            batch = batch if running.dtype.kind == "c" else batch.real
+            running[...] = running * (1 - momentum) + batch * momentum
 
 
 def batch_norm_transform(
@@ -105,3 +108,26 @@ def batch_norm_relu_backward(
     passed = xp.where(y > 0, g, xp.zeros((), g.dtype))
     gx, gweight, gbias = batch_norm_backward(xp, passed, x, mean, inv_std, weight)
     return gx, gweight, gbias, passed if has_shortcut else None
+
+
+def batch_norm_train(
+    xp: Any,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    shortcut: Array | None,
+    moving: Moving | None,
+) -> tuple[Array, Array, Array]:
+    """(N, C, H, W), not empty, by its own moments: y, and (C,) each the mean and `inverse_std`.
+
+    y is that of `batch_norm_relu` if `relu`, else of `batch_norm_transform`; running statistics are moved in place.
+    """
+    mean, var = channel_moments(xp, x)
+    inv_std = inverse_std(xp, var, eps)
+    if moving is not None:
+        move_statistics(xp, moving, mean, var, x.size // x.shape[1])
+    if relu:
+        return batch_norm_relu(xp, x, mean, inv_std, weight, bias, shortcut), mean, inv_std
+    return batch_norm_transform(xp, x, mean, inv_std, weight, bias), mean, inv_std

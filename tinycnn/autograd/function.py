@@ -69,6 +69,18 @@ class _Saved:
         return tensor
 
 
+class _Constant:
+    """A saved array that is neither input nor output: nobody else can write into it, and nothing flows back to it."""
+
+    __slots__ = ("array", "backend")
+
+    def __init__(self, array: Array, backend: Backend) -> None:
+        self.array, self.backend = array, backend
+
+    def unpack(self, _: Node) -> Tensor:
+        return _wrap_result(self.array, self.backend)
+
+
 class Node:
     """A record of one operation; the `ctx` that forward and backward are given.
 
@@ -103,7 +115,7 @@ class Node:
         self.edges: tuple[Edge, ...] = ()
         self.outputs: list[OutputMeta] = []
         self.needs_input_grad: tuple[bool, ...] = ()
-        self._saved: list[_Saved | None] | None = []
+        self._saved: list[_Saved | _Constant | None] | None = []
 
     @property
     def name(self) -> str:
@@ -152,7 +164,7 @@ class Node:
     def _pack(self, inputs: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor]) -> None:
         """Keep what was to be saved; `forms` are the inputs as forward saw them, tensors or arrays."""
         is_array = self.fn.on_arrays
-        saved: list[_Saved | None] = []
+        saved: list[_Saved | _Constant | None] = []
         for value in self._to_save:
             # A value is known by its identity: an input keeps its history, an output must not be held (it holds this
             # node), anything else is a constant.
@@ -168,11 +180,11 @@ class Node:
         self._saved = saved
         del self._to_save  # the node's own, which would keep the values alive
 
-    def _pack_other(self, value: Any, outputs: list[Tensor], is_array: bool) -> _Saved:
+    def _pack_other(self, value: Any, outputs: list[Tensor], is_array: bool) -> _Saved | _Constant:
         for nr, out in enumerate(outputs):
             if (out.array if is_array else out) is value:
                 return _Saved(None, (out, nr)) if out.requires_grad else _Saved(out.detach(), None)
-        return _Saved(_wrap_result(value, self.backend) if is_array else value, None)
+        return _Constant(value, self.backend) if is_array else _Saved(value, None)
 
 
 class Function:

@@ -22,30 +22,27 @@ _OVER = (0, 2, 3)  # a channel of (N, C, H, W) is spread over these dimensions
 
 
 class BatchNorm(Op):
-    """Training: x normalised by its own moments. Returns y, and the moments for the moving statistics.
+    """Training: x normalised by its own moments; running statistics move on the way.
 
     The moments depend on x, so the gradient has two terms more than that of an affine map: with averages <.> over a
     channel,   dx = weight / std * (g - <g> - xhat * <g * xhat>).
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
-        kernels = ctx.backend.kernels
-        mean, var = kernels.channel_moments(x)
-        inv_std = kernels.inverse_std(var, eps)
+    def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float, moving: Any) -> Any:
+        y, mean, inv_std = ctx.backend.kernels.batch_norm_train(x, weight, bias, eps, False, None, moving)
         ctx.eps = eps
         ctx.save_for_backward(x, weight, mean, inv_std)
-        ctx.mark_non_differentiable(mean, var)
-        return kernels.batch_norm_transform(x, mean, inv_std, weight, bias), mean, var
+        return y
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, _mean: Any, _var: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         x, weight, mean, inv_std = ctx.saved_tensors
         if is_grad_enabled():
-            return BatchNorm.differentiable(ctx, g, x, weight)
+            return *BatchNorm.differentiable(ctx, g, x, weight), None, None
         gx, gweight, gbias = run_kernel("batch_norm_backward", g, x, mean, inv_std, weight)
-        _, to_weight, to_bias, _ = ctx.needs_input_grad
-        return gx, gweight if to_weight else None, gbias if to_bias else None, None
+        _, to_weight, to_bias, _, _ = ctx.needs_input_grad
+        return gx, gweight if to_weight else None, gbias if to_bias else None, None, None
 
     @staticmethod
     def differentiable(ctx: Any, g: Tensor, x: Tensor, weight: Tensor | None) -> tuple[Any, ...]:
@@ -58,7 +55,7 @@ class BatchNorm(Op):
         if weight is not None:
             gx = gx * weight.reshape(1, -1, 1, 1)
         to_weight, to_bias = ctx.needs_input_grad[1:3]
-        return gx, (g * xhat).sum(_OVER) if to_weight else None, g.sum(_OVER) if to_bias else None, None
+        return gx, (g * xhat).sum(_OVER) if to_weight else None, g.sum(_OVER) if to_bias else None
 
 
 class FrozenBatchNorm(Op):
@@ -154,8 +151,8 @@ def batch_norm(
             raise ValueError(
                 f"batch_norm: expected more than 1 value per channel when training, got input of shape {shape}"
             )
-        y, mean, var = BatchNorm.apply(x, weight, bias, eps)
-        move_statistics(running_mean, running_var, mean, var, count, momentum)
+        y = BatchNorm.apply(x, weight, bias, eps, moving(running_mean, running_var, momentum))
+        mark_moved(running_mean, running_var)
     return y if len(shape) == 4 else y.reshape(shape)
 
 
@@ -184,33 +181,20 @@ def check_batch_norm(
             raise TypeError(f"{name}: {what} must be floating, got {t.dtype!r}")
 
 
-def move_statistics(
-    running_mean: Tensor | None, running_var: Tensor | None, mean: Tensor, var: Tensor, count: int, momentum: float
-) -> None:
-    """Move the running statistics to a batch's, of `count` values a channel; there the variance is unbiased."""
-    if is_recomputing():
-        return
-    share, correction = float(momentum), count / (count - 1)
-    if running_mean is not None and running_var is not None:
-        arrays = [t.array for t in (running_mean, running_var, mean, var)]
-        if all(a.dtype.char in "fd" for a in arrays):
-            backend = running_mean.backend
-            backend.quietly(backend.kernels.move_statistics, *arrays, share, correction)
-            running_mean._version[0] += 1
-            running_var._version[0] += 1
-            return
-    _move(running_mean, mean, share)
-    _move(running_var, var, share, correction)
+def moving(running_mean: Tensor | None, running_var: Tensor | None, momentum: float) -> Any:
+    """What the kernel `batch_norm_train` takes to move running statistics; None if they shall stay."""
+    if (running_mean is None and running_var is None) or is_recomputing():
+        return None
+    arrays = (None if running is None else running.array for running in (running_mean, running_var))
+    return *arrays, float(momentum)
 
 
-def _move(running: Tensor | None, batch: Tensor, momentum: float, correction: float = 1.0) -> None:
-    """running = (1 - momentum) * running + momentum * correction * batch, in place."""
-    if running is not None:
-        share = momentum * correction
-        moved = running.backend.quietly(lambda old, new: old * (1 - momentum) + new * share, running.array, batch.array)
-        moved = moved.real if moved.dtype.kind == "c" and running.array.dtype.kind != "c" else moved
-        running.backend.on_device(running.array.__setitem__, ..., moved)
-        running._version[0] += 1
+def mark_moved(*running: Tensor | None) -> None:
+    """Note that they were written into."""
+    if not is_recomputing():
+        for statistics in running:
+            if statistics is not None:
+                statistics._version[0] += 1
 
 
 def count_batch(counter: Tensor) -> None:

@@ -11,38 +11,35 @@ from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
 from .geometry import check_flag
-from .norm import BatchNorm, batch_norm, check_batch_norm, move_statistics
+from .norm import BatchNorm, batch_norm, check_batch_norm, mark_moved, moving
 from .registry import Make, Sample, op
 
 __all__ = ["batch_norm_relu"]
 
 
 class BatchNormReLU(Op):
-    """Training: y, and the moments for the moving statistics. Where y is above zero g passes, to BatchNorm and to the
-    shortcut."""
+    """Training; running statistics move on the way. Where y is above zero g passes, to BatchNorm and the shortcut."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float, shortcut: Any) -> Any:
-        kernels = ctx.backend.kernels
-        mean, var = kernels.channel_moments(x)
-        inv_std = kernels.inverse_std(var, eps)
-        y = kernels.batch_norm_relu(x, mean, inv_std, weight, bias, shortcut)
+    def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float, shortcut: Any, moving: Any) -> Any:
+        y, mean, inv_std = ctx.backend.kernels.batch_norm_train(x, weight, bias, eps, True, shortcut, moving)
         ctx.eps, ctx.has_shortcut = eps, shortcut is not None
         ctx.save_for_backward(x, weight, mean, inv_std, y, bias)
-        ctx.mark_non_differentiable(mean, var)
-        return y, mean, var
+        return y
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, _mean: Any, _var: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         x, weight, mean, inv_std, y, bias = ctx.saved_tensors
-        _, to_weight, to_bias, _, to_shortcut = ctx.needs_input_grad
+        _, to_weight, to_bias, _, to_shortcut, _ = ctx.needs_input_grad
         if is_grad_enabled():
             passed = g * (y > 0)
-            return *BatchNorm.differentiable(ctx, passed, x, weight), passed if to_shortcut else None
+            found = BatchNorm.differentiable(ctx, passed, x, weight)
+            return *found, None, passed if to_shortcut else None, None
         gx, gweight, gbias, gshortcut = run_kernel(
             "batch_norm_relu_backward", g, y, x, mean, inv_std, weight, bias, ctx.has_shortcut
         )
-        return gx, gweight if to_weight else None, gbias if to_bias else None, None, gshortcut if to_shortcut else None
+        found = gx, gweight if to_weight else None, gbias if to_bias else None
+        return *found, None, gshortcut if to_shortcut else None, None
 
 
 def _samples(make: Make) -> list[Sample]:
@@ -103,6 +100,6 @@ def batch_norm_relu(
         y = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
         return (y if shortcut is None else y + shortcut).relu()
     check_batch_norm("batch_norm_relu", input, running_mean, running_var, weight, bias, eps)
-    y, mean, var = BatchNormReLU.apply(input, weight, bias, eps, shortcut)
-    move_statistics(running_mean, running_var, mean, var, input.array.size // shape[1], momentum)
+    y = BatchNormReLU.apply(input, weight, bias, eps, shortcut, moving(running_mean, running_var, momentum))
+    mark_moved(running_mean, running_var)
     return y
