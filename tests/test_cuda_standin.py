@@ -296,13 +296,12 @@ def a_wrong_gradient_is_seen() -> None:
     """The comparison itself: a kernel that differs on the device is reported."""
     kernels = tinycnn.backend.get_backend("cuda").kernels
     info = next(op for op in all_ops() if op.name == "sigmoid")
-    key = ("fast", "sigmoid_backward")
     right = kernels.sigmoid_backward
-    kernels._cache[key] = lambda g, y: right(g, y) * (1 + 1e-3)
+    kernels.sigmoid_backward = lambda g, y: right(g, y) * (1 + 1e-3)
     try:
         refuses(AssertionError, "sigmoid, sample 0, float64, gradients", lambda: check_op(info))
     finally:
-        kernels._cache[key] = right
+        kernels.sigmoid_backward = right
 
 
 @stand_in

@@ -366,10 +366,10 @@ def test_fast_avg_pool2d(geometry: tuple[Any, ...], dtype: Any) -> None:
     x_shape, kernel, stride, padding, _, out_size = geometry
     rng = np.random.default_rng(0)
     x, g = random(rng, x_shape, dtype), random(rng, (*x_shape[:2], *out_size), dtype)
-    for divisor in (divisor_of(geometry, dtype), np.full(out_size, 3, dtype)):
-        window = kernel, stride, padding, divisor
-        check("avg_pool2d", x, *window, terms=kernel[0] * kernel[1], layouts=tuple(LAYOUTS))
-        check("avg_pool2d_backward", g, x_shape[2:], *window, terms=kernel[0] * kernel[1], layouts=tuple(LAYOUTS))
+    for divisor in (divisor_of(geometry, dtype), 3.0):
+        window, terms = (kernel, stride, padding), kernel[0] * kernel[1]
+        check("avg_pool2d", x, *window, out_size, divisor, terms=terms, layouts=tuple(LAYOUTS))
+        check("avg_pool2d_backward", g, x_shape[2:], *window, divisor, terms=terms, layouts=tuple(LAYOUTS))
 
 
 @pytest.mark.parametrize("run", [plain, pytest.param(fast, marks=needs_numba)])
@@ -378,9 +378,11 @@ def test_pool_gradients_are_adjoints(geometry: tuple[Any, ...], run: Callable[..
     x_shape, kernel, stride, padding, dilation, out_size = geometry
     rng = np.random.default_rng(0)
     x, g = random(rng, x_shape), random(rng, (*x_shape[:2], *out_size))
-    window = kernel, stride, padding, divisor_of(geometry, x.dtype)
-    back = run("avg_pool2d_backward", g, x_shape[2:], *window)
-    assert np.vdot(run("avg_pool2d", x, *window), g) == pytest.approx(np.vdot(x, back), rel=1e-9, abs=1e-9)
+    window, divisor = (kernel, stride, padding), divisor_of(geometry, x.dtype)
+    back = run("avg_pool2d_backward", g, x_shape[2:], *window, divisor)
+    assert np.vdot(run("avg_pool2d", x, *window, out_size, divisor), g) == pytest.approx(
+        np.vdot(x, back), rel=1e-9, abs=1e-9
+    )
     where = run("max_pool2d", x, kernel, stride, padding, dilation, out_size)[1]
     back = run("scatter_plane", g, where, x_shape[2:], None)
     assert np.vdot(run("gather_plane", x, where), g) == pytest.approx(np.vdot(x, back), rel=1e-9, abs=1e-9)
@@ -702,11 +704,11 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     where = plain("max_pool2d", x, *pool, ONES, (16, 16))[1]
     yield "max_pool2d", (x, *pool, ONES, (16, 16))
     yield "adaptive_max_pool2d", (x, (5, 5))
-    yield "avg_pool2d", (x, *pool, divisor)
+    yield "avg_pool2d", (x, *pool, (16, 16), divisor)
     yield "avg_pool2d_backward", (g[:, :, :16, :16], (32, 32), *pool, divisor)
-    tiles = (3, 2), (3, 2), (0, 0), np.full((10, 16), 6, dtype)
-    yield "avg_pool2d", (x, *tiles)
-    yield "avg_pool2d_backward", (g[:, :, :10, :16], (32, 32), *tiles)
+    tiles = (3, 2), (3, 2), (0, 0)
+    yield "avg_pool2d", (x, *tiles, (10, 16), 6.0)
+    yield "avg_pool2d_backward", (g[:, :, :10, :16], (32, 32), *tiles, 6.0)
     yield "gather_plane", (x, where)
     yield "scatter_plane", (g[:, :, :16, :16], where, (32, 32), None)
     mean, inv_std = random(rng, (16,)), np.abs(random(rng, (16,)))

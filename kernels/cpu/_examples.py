@@ -67,8 +67,7 @@ def _pools(x: Array) -> None:
     gather_plane(scatter_plane(y, where, size, None), where)
     adaptive_max_pool2d(x, (2, 2))
     for window, windows in ((pool, out_size), ((_TWO, _ONE, (0, 0)), (9, 9))):  # side by side, and not
-        divisor = np.full(windows, 4, x.dtype)
-        avg_pool2d_backward(avg_pool2d(x, *window, divisor), size, *window, divisor)
+        avg_pool2d_backward(avg_pool2d(x, *window, windows, 4.0), size, *window, 4.0)
 
 
 def _norms(x: Array) -> None:

@@ -62,6 +62,7 @@ class Jobs:
         self.__doc__ = function.__doc__
         self.compiled: _Function | None = None
         self._function = function
+        self._address = 0
         functions.add(function)
 
     def __call__(self, count: int, numbers: Array) -> None:
@@ -69,8 +70,8 @@ class Jobs:
             function = _Function(self._function, _SIGNATURE, locals={}, options=OPTIONS)
             function._cache = FunctionCache(self._function)
             function.compile()
-            self.compiled = function
-        run_jobs(self.compiled.address, numbers, count)
+            self.compiled, self._address = function, function.address
+        run_jobs(self._address, numbers, count)
 
 
 def jobs(function: Callable[[int, int, int], None]) -> Jobs:

@@ -22,9 +22,9 @@ from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
 from ._transforms import transpose
-from .layout import Pair, jobs_for, scratch_floats
+from .layout import Pair, scratch_floats
+from .sums import add_parts
 from .winograd import Shape, share
-from .winograd_weights import add_parts
 
 _SUMS_BYTES = 1200 << 10  # of a job
 _PANEL_BYTES = 1 << 14  # of a panel, read again and again
@@ -245,8 +245,6 @@ def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair,
     numbers = planned.plan.at(address(x), address(g), address(gw), work)
     _sum(planned.jobs, numbers)
     if planned.parts > 1:
-        size = planned.parts * planned.part
-        sums = memory[planned.sums : planned.sums + size].reshape(planned.parts, planned.part)
-        add_parts(size, sums, jobs_for(planned.part))
+        add_parts(memory[planned.sums :], planned.parts, planned.part)
     _unpack(planned.unpack_jobs, numbers)
     return gw

@@ -30,8 +30,8 @@ from ._jit import Array, get_num_threads
 from ._jobs import address, fields, jobs
 from ._plan import Place, Plan, planned
 from ._simd import call
-from .layout import Pair, jobs_for
-from .winograd_weights import add_parts
+from .layout import Pair
+from .sums import add_parts
 
 _LITTLE_ENDIAN = sys.byteorder == "little"  # gemm reads the first half of an integer
 _LARGE = 1 << 22  # multiplications; with fewer the BLAS itself is quicker,
@@ -213,12 +213,12 @@ def multiply(a: Array, b: Array, out: Array) -> None:
         strides, function = (_strides(a), _strides(b)), _function(kind)
         if function and strides[0] and strides[1]:
             plan, cut = _plan(function, kind, (m, n, k), strides[0], strides[1], out.strides, parts, threads)
-            target = out if parts == 1 else empty((parts, m * n), out.dtype)
+            target = out if parts == 1 else empty(parts * m * n, out.dtype)
             numbers = plan.at(address(a), address(b), address(target))
             with _held:
                 _multiply(cut, numbers)
             if parts > 1:
-                add_parts(target.size, target, jobs_for(m * n))
-                out[...] = target[0].reshape(m, n)
+                add_parts(target, parts, m * n)
+                out[...] = target[: m * n].reshape(m, n)
             return
     np.matmul(a, b, out=out)

@@ -83,6 +83,11 @@ def jobs_for(size: int) -> int:
     return size // 16384 + 1
 
 
+def _back(order: tuple[int, ...]) -> tuple[int, ...]:
+    """The order that undoes another."""
+    return (0, 3, 1, 2) if order == (0, 2, 3, 1) else tuple([order.index(i) for i in range(len(order))])
+
+
 class Flat:
     """Arrays of one shape as flat lines in the memory order of the first; the others are copied if theirs differs."""
 
@@ -91,19 +96,18 @@ class Flat:
         if order is None or not first.flags.writeable:
             first = first.copy(order="K")
             order = memory_order(first)
+            assert order is not None
         self.size = size = first.size
         self.jobs = jobs_for(size)
         if first.flags.c_contiguous:
-            self.lines = [first.reshape(size), *(contiguous(other).reshape(size) for other in others)]
-            self._result = empty(first.shape, first.dtype)
-            self.out = self._result.reshape(size)
-            return
-        assert order is not None
-        in_order = first.transpose(order)
-        self.lines = [in_order.reshape(size), *(contiguous(other.transpose(order)).reshape(size) for other in others)]
-        out = empty(in_order.shape, first.dtype)
+            self._result = out = empty(first.shape, first.dtype)
+        else:
+            first = first.transpose(order)
+            others = tuple([other.transpose(order) for other in others])
+            out = empty(first.shape, first.dtype)
+            self._result = out.transpose(_back(order))
+        self.lines = [first.reshape(size), *[contiguous(other).reshape(size) for other in others]]
         self.out = out.reshape(size)
-        self._result = out.transpose([order.index(i) for i in range(len(order))])
 
     def result(self) -> Array:
         """`out` in the shape and memory order of the first array."""
@@ -112,20 +116,20 @@ class Flat:
 
 class _Scratch(threading.local):
     memory = np.empty(0, np.uint8)
+    floats = np.empty(0, np.float32)
     address = 0
 
 
 _scratch = _Scratch()
 
 
-def _at_least(size: int) -> Array:
-    """This thread's memory to work in, not smaller than so many bytes."""
-    memory = _scratch.memory
-    if memory.size < size:
-        memory = np.empty(size + 64, np.uint8)
-        memory = _scratch.memory = memory[-memory.ctypes.data % 64 :]  # whole cache lines
-        _scratch.address = memory.ctypes.data
-    return memory
+def _at_least(size: int) -> None:
+    """Let this thread's memory to work in be no smaller than so many bytes."""
+    if _scratch.memory.size < size:
+        memory = np.empty(-(-size // 64) * 64 + 64, np.uint8)
+        start = -memory.ctypes.data % 64  # whole cache lines
+        memory = _scratch.memory = memory[start : start + memory.size - 64]
+        _scratch.floats, _scratch.address = memory.view(np.float32), memory.ctypes.data
 
 
 def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -134,10 +138,11 @@ def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
     What it holds is anything. The next call from this thread hands out the same memory again.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    return _at_least(size)[:size].view(dtype).reshape(shape)
+    _at_least(size)
+    return _scratch.memory[:size].view(dtype).reshape(shape)
 
 
 def scratch_floats(count: int) -> tuple[Array, int]:
-    """`scratch` as a line of floats, and where it begins."""
-    memory = _at_least(count * 4)[: count * 4].view(np.float32)
-    return memory, _scratch.address
+    """`scratch` as a line of that many floats or more, and where it begins."""
+    _at_least(count * 4)
+    return _scratch.floats, _scratch.address

@@ -182,14 +182,13 @@ def moments_of(
     means, squares = np.empty((2, jobs, columns))
     _moments(matrix.size * 2, matrix, means, squares, jobs)
     moments, rows = np.empty((3, channels)), np.empty((4, columns), kind)
-    running, momentum = [_given(None, kind)] * 2, 0.0
-    here = moving is not None and all(x is None or _is_line(x, kind) for x in moving[:2])
-    if moving is not None and here:
-        running, momentum = [_given(x, kind) for x in moving[:2]], float(moving[2])
-    by_channel = _given(weight, kind), _given(bias, kind)
-    _join(0, means, squares, matrix.shape[0], float(eps), *by_channel, moments, rows, *running, momentum)
-    if moving is not None and not here:
-        reference.move_statistics(np, moving, moments[0], moments[1], matrix.size // channels)
+    running_mean, running_var, momentum = moving or (None, None, 0.0)
+    mean_line, var_line = _line_or_none(running_mean, kind), _line_or_none(running_var, kind)
+    given = [_given(x, kind) for x in (weight, bias)], [_given(x, kind) for x in (mean_line, var_line)]
+    _join(0, means, squares, matrix.shape[0], float(eps), *given[0], moments, rows, *given[1], float(momentum))
+    if running_mean is not mean_line or running_var is not var_line:
+        rest = None if mean_line is not None else running_mean, None if var_line is not None else running_var, momentum
+        reference.move_statistics(np, rest, moments[0], moments[1], matrix.size // channels)
     return moments, rows
 
 
@@ -234,6 +233,10 @@ _NONE = {kind: np.empty(0, kind) for kind in "fd"}
 
 def _is_line(values: Array, dtype: Any) -> bool:
     return values.dtype == dtype and bool(values.flags.c_contiguous and values.flags.writeable)
+
+
+def _line_or_none(values: Array | None, dtype: Any) -> Array | None:
+    return values if values is not None and _is_line(values, dtype) else None
 
 
 def _given(values: Array | None, dtype: Any) -> Array:

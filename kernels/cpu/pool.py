@@ -9,6 +9,8 @@ in the inner loops are unsigned, for the reason given in `conv.py`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy import uint64
 
@@ -227,16 +229,23 @@ def _avg_pool(
                 target[to + c] *= share
 
 
-def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:
+def _shares(divisor: Array | float, size: Pair, dtype: Any) -> Array:
+    return np.full(size, 1 / divisor, dtype) if isinstance(divisor, float) else contiguous((1 / divisor).astype(dtype))
+
+
+def avg_pool2d(
+    x: Array, kernel_size: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Array | float
+) -> Array:
     pixels = channels_last(x)
     n, h, w, c = pixels.shape
-    p, q = divisor.shape
+    p, q = out_size
     y = empty((n, p, q, c), x.dtype)
-    if y.size and c <= _FEW_CHANNELS and pool_tiles.suits((h, w), kernel_size, stride, padding, divisor):
-        pool_tiles.avg_pool2d(pixels, y, kernel_size, divisor[0, 0])
+    tiles = isinstance(divisor, float) and pool_tiles.suits((h, w), out_size, kernel_size, stride, padding)
+    if y.size and c <= _FEW_CHANNELS and tiles:
+        pool_tiles.avg_pool2d(pixels, y, kernel_size, float(divisor))
     elif y.size:
         lines = empty((n * p, w * c), x.dtype)
-        share = contiguous((1 / divisor).astype(x.dtype))
+        share = _shares(divisor, out_size, x.dtype)
         planes = pixels.reshape(n, h, w * c), y.reshape(n * p, q * c)
         _avg_pool(x.size * 2, *planes, share, lines, kernel_size, stride, padding, c)
     return channels_first(y)
@@ -273,18 +282,21 @@ def _avg_pool_backward(
                         target[to + c] += line[at + c]
 
 
-def avg_pool2d_backward(g: Array, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:
+def avg_pool2d_backward(
+    g: Array, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array | float
+) -> Array:
     values = channels_last(g)
     n, p, q, c = values.shape
     h, w = size
     gx = empty((n, h, w, c), g.dtype)
+    tiles = isinstance(divisor, float) and pool_tiles.suits(size, (p, q), kernel_size, stride, padding)
     if g.size == 0:
         gx[...] = 0
-    elif gx.size and pool_tiles.suits(size, kernel_size, stride, padding, divisor):
-        pool_tiles.avg_pool2d_backward(values, gx, kernel_size, divisor[0, 0])
+    elif gx.size and tiles:
+        pool_tiles.avg_pool2d_backward(values, gx, kernel_size, float(divisor))
     elif gx.size:
         lines = empty((n * h, q * c), g.dtype)
-        share = contiguous((1 / divisor).astype(g.dtype))
+        share = _shares(divisor, (p, q), g.dtype)
         planes = values.reshape(n, p, q * c), gx.reshape(n * h, w * c)
         _avg_pool_backward(gx.size * 2, *planes, share, lines, kernel_size, stride, padding, c)
     return channels_first(gx)

@@ -18,13 +18,11 @@ from ._plan import planned
 from .layout import Pair
 
 
-def suits(size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, divisor: Array) -> bool:
-    """Whether the windows lie side by side, whole, within the image, and are all divided by the same."""
+def suits(size: Pair, out_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair) -> bool:
+    """Whether the windows lie side by side, whole, within the image."""
     if stride != kernel_size or padding != (0, 0):
         return False
-    p, q = divisor.shape
-    fits = p * kernel_size[0] <= size[0] and q * kernel_size[1] <= size[1]
-    return fits and bool((divisor == divisor[0, 0]).all())
+    return out_size[0] * kernel_size[0] <= size[0] and out_size[1] * kernel_size[1] <= size[1]
 
 
 @planned

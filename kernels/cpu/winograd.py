@@ -361,7 +361,7 @@ def padded_weights(w: Array, lanes: int) -> Array:
     k, c = w.shape[:2]
     taps = w.shape[2] * w.shape[3]
     if k % lanes == 0 and c % lanes == 0:
-        return np.ascontiguousarray(w).reshape(k, c, taps)
+        return (w if w.flags.c_contiguous else w.copy()).reshape(k, c, taps)
     padded = np.zeros((-(-k // lanes) * lanes, -(-c // lanes) * lanes, taps), w.dtype)
     padded[:k, :c] = w.reshape(k, c, taps)
     return padded

@@ -22,12 +22,13 @@ from typing import NamedTuple
 
 from ..memory import empty
 from . import _transforms as transforms
-from ._jit import Array, get_num_threads, kernel, prange
+from ._jit import Array, get_num_threads
 from ._jobs import address, fields, helper, jobs
 from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
-from .layout import Pair, jobs_for, scratch_floats
+from .layout import Pair, scratch_floats
+from .sums import add_parts
 from .winograd import GAP, Image, Shape, best, get_precision, share, transform_patches
 
 _LEAST_BYTES, _MOST_BYTES = 3 << 19, 6 << 20  # of transformed patches at a time; as many as there are sums is best
@@ -171,18 +172,6 @@ def _part_of_tiles(job: int, thread: int, at: int) -> None:
                 _add_up(s, row, column, 0, s.places, v, d, count, first > begin, to)
 
 
-@kernel
-def add_parts(sums: Array, jobs: int) -> None:
-    """sums (parts, numbers): the first becomes the sum of all."""
-    for job in prange(jobs):
-        begin, end = job * sums.shape[1] // jobs, (job + 1) * sums.shape[1] // jobs
-        total = sums[0, begin:end]
-        for part in range(1, sums.shape[0]):
-            other = sums[part, begin:end]
-            for i in range(total.size):
-                total[i] += other[i]
-
-
 @jobs
 def _gradient_of_block(job: int, thread: int, at: int) -> None:
     s = fields(at + _SUMS, _Sums)
@@ -285,9 +274,7 @@ def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair) -> Arra
     numbers = planned.plan.at(address(x), address(g), address(gw), work)
     if planned.parts:
         _part_of_tiles(planned.parts, numbers)
-        size = planned.parts * planned.part
-        sums = memory[planned.sums : planned.sums + size].reshape(planned.parts, planned.part)
-        add_parts(size, sums, jobs_for(planned.part))
+        add_parts(memory[planned.sums :], planned.parts, planned.part)
     else:
         for first in range(0, planned.total, planned.chunk):
             here = min(planned.chunk, planned.total - first)

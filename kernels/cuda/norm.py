@@ -123,11 +123,12 @@ def inverse_std(variance: Array, eps: float) -> Array:
 def move_statistics(moving: Moving, mean: Array, var: Array, count: int) -> None:
     """As the reference's."""
     running_mean, running_var, momentum = moving
-    if running_mean is None or running_var is None or running_mean.dtype != running_var.dtype:
-        fits = False
-    else:
-        fits = running_mean.flags.c_contiguous and running_var.flags.c_contiguous
-    if not fits:
+    if (
+        running_mean is None
+        or running_var is None
+        or running_mean.dtype != running_var.dtype
+        or not (running_mean.flags.c_contiguous and running_var.flags.c_contiguous)
+    ):
         reference.move_statistics(driver().xp, moving, mean, var, count)
         return
     moments = (widened(x, np.dtype(np.float64)) for x in (mean, var))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .layout import blocks_for, image, like, new_image, wide, widened
-from .loader import Array, Kernel
+from .loader import Array, Kernel, driver
 
 Pair = tuple[int, int]
 
@@ -49,21 +49,29 @@ def adaptive_max_pool2d(x: Array, out_size: Pair) -> tuple[Array, Array]:
     return y, where
 
 
-def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:
+def _divisors(divisor: Array | float, out_size: Pair, kind: Any) -> Array:
+    if isinstance(divisor, float):
+        return driver().xp.full(out_size, divisor, wide(kind))  # nothing to copy to the device
+    return widened(divisor, wide(kind))
+
+
+def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Array | float) -> Array:
     x, last = image(x)
     n, c, h, w = x.shape
-    p, q = divisor.shape
+    p, q = out_size
     y = new_image((n, c, p, q), x.dtype, last)
-    arrays = x, y, widened(divisor, wide(x.dtype))
+    arrays = x, y, _divisors(divisor, out_size, x.dtype)
     _run(_avg_pool2d, x.dtype, last, arrays, y.size, c, h, w, p, q, *kernel, *stride, *padding)
     return y
 
 
-def avg_pool2d_backward(g: Array, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:
+def avg_pool2d_backward(
+    g: Array, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Array | float
+) -> Array:
     g, last = image(g)
     n, c, p, q = g.shape
     gx = new_image((n, c, *size), g.dtype, last)
-    arrays = g, gx, widened(divisor, wide(g.dtype))
+    arrays = g, gx, _divisors(divisor, (p, q), g.dtype)
     _run(_avg_pool2d_backward, g.dtype, last, arrays, gx.size, c, *size, p, q, *kernel, *stride, *padding)
     return gx
 

@@ -91,10 +91,12 @@ def scatter_plane(xp: Any, g: Array, index: Array, size: Pair, windows: Windows 
     return x.reshape(n, c, h, w)
 
 
-def avg_pool2d(xp: Any, x: Array, kernel: Pair, stride: Pair, padding: Pair, divisor: Array) -> Array:
-    """(N, C, H, W) -> (N, C, P, Q): the sum of each window over its entry of divisor (P, Q)."""
+def avg_pool2d(
+    xp: Any, x: Array, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Array | float
+) -> Array:
+    """(N, C, H, W) -> (N, C, P, Q): the sum of each window over a number, or over its entry of divisor (P, Q)."""
     n, c, h, w = x.shape
-    p, q = divisor.shape
+    p, q = out_size
     y = xp.zeros((n, p, q, c), x.dtype).transpose(0, 3, 1, 2)
     for r in range(kernel[0]):
         out_rows, in_rows = _span(r, stride[0], padding[0], h, p)
@@ -106,7 +108,7 @@ def avg_pool2d(xp: Any, x: Array, kernel: Pair, stride: Pair, padding: Pair, div
 
 
 def avg_pool2d_backward(
-    xp: Any, g: Array, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Array
+    xp: Any, g: Array, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Array | float
 ) -> Array:
     """(N, C, P, Q) -> (N, C, H, W): the adjoint of avg_pool2d."""
     n, c, p, q = g.shape

@@ -88,19 +88,14 @@ class Node:
     argument of forward, whether a gradient is wanted.
     """
 
-    __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_saved",
-        "backend",
-        "edges",
-        "fn",
-        "needs_input_grad",
-        "outputs",
-        "seq",
-    )
+    __slots__ = ("__dict__", "__weakref__", "backend", "fn", "needs_input_grad")
 
-    # What few nodes have of their own; the others find it here.
+    # What a node has of its own once it is recorded,
+    edges: tuple[Edge, ...] = ()
+    outputs: Sequence[OutputMeta] = ()
+    seq = 0
+    _saved: Sequence[_Saved | _Constant | None] | None = ()
+    # and what few nodes have; the others find it here.
     hooks: dict[int, dict[int, Callable[[Tensor], Tensor | None]]] | None = None
     retained: dict[int, weakref.ref[Tensor]] | None = None  # outputs that keep their gradient
     materialize = True
@@ -108,14 +103,10 @@ class Node:
     trace: list[str] | None = None
     _to_save: tuple[Any, ...] = ()
 
-    def __init__(self, fn: type[Function], backend: Backend) -> None:
+    def __init__(self, fn: type[Function], backend: Backend, needs_input_grad: tuple[bool, ...]) -> None:
         self.fn = fn
         self.backend = backend
-        self.seq = next_seq()  # a node's inputs were made before it: falling order is an order to walk back in
-        self.edges: tuple[Edge, ...] = ()
-        self.outputs: list[OutputMeta] = []
-        self.needs_input_grad: tuple[bool, ...] = ()
-        self._saved: list[_Saved | _Constant | None] | None = []
+        self.needs_input_grad = needs_input_grad
 
     @property
     def name(self) -> str:
@@ -146,7 +137,7 @@ class Node:
                 f"{self.name}: trying to backward through the graph a second time, but its saved tensors are freed; "
                 "use retain_graph=True the first time"
             )
-        return tuple(None if s is None else s.unpack(self) for s in self._saved)
+        return tuple([None if s is None else s.unpack(self) for s in self._saved])
 
     def mark_non_differentiable(self, *outputs: Any) -> None:
         """Say that these outputs have no gradient, as the indices of a maximum."""
@@ -231,27 +222,30 @@ class Function:
             RuntimeError: if the tensors are not all on one device.
         """
         backend: Backend | None = None
-        needs: list[bool] = []
+        wanted = False
         forms: list[Any] = []  # the arguments as forward gets them
         on_arrays = cls.on_arrays
         for x in args:
             if isinstance(x, _tensor_type):
                 if x._view is not None:
                     x._view.refresh(x)
-                needs.append(x.requires_grad)
+                if x.requires_grad:
+                    wanted = True
                 if backend is not x.backend:
                     if backend is not None:
                         _refuse_mixed_devices(cls, args)
                     backend = x.backend
-                forms.append(x.array if on_arrays else x)
-            else:
-                needs.append(False)
-                forms.append(x)
+                if on_arrays:
+                    x = x.array
+            forms.append(x)
         if backend is None:
             raise TypeError(f"{cls.__name__}.apply: expected at least one tensor among its arguments, got {args!r}")
-        ctx = Node(cls, backend)
-        recording = state.enabled and True in needs
-        ctx.needs_input_grad = tuple(needs) if recording else (False,) * len(needs)
+        recording = wanted and state.enabled
+        if recording:
+            needs = tuple([isinstance(x, _tensor_type) and x.requires_grad for x in args])
+        else:
+            needs = (False,) * len(args)
+        ctx = Node(cls, backend, needs)
 
         results = cls._forward(ctx, forms)
         single = not isinstance(results, tuple)
@@ -327,10 +321,11 @@ def _record(
     for x, need in zip(args, ctx.needs_input_grad, strict=True):
         edges.append(None if not need else x if x._grad_fn is None else (x._grad_fn, x.output_nr))
     ctx.edges = tuple(edges)
+    ctx.seq = next_seq()  # a node's inputs were made before it: falling order is an order to walk back in
     constants, backend = ctx.non_differentiable, ctx.backend
+    ctx.outputs = [OutputMeta(out.array.shape, out.array.dtype, backend) for out in outputs]
     for nr, out in enumerate(outputs):
         array = out.array
-        ctx.outputs.append(OutputMeta(array.shape, array.dtype, backend))
         if array.dtype.kind in "fc" and not (constants and any(results[nr] is x for x in constants)):
             out.requires_grad, out._grad_fn, out.output_nr = True, ctx, nr
     if ctx._to_save:
@@ -349,8 +344,14 @@ def edge_of(tensor: Tensor) -> Edge:
 
 def _arrays_of(args: tuple[Any, ...]) -> tuple[Backend, list[Any]]:
     """The backend of the tensors among args, and args with arrays in their place."""
-    backend = next(x.backend for x in args if isinstance(x, _tensor_type))
-    return backend, [x.array if isinstance(x, _tensor_type) else x for x in args]
+    backend, arrays = None, []
+    for x in args:
+        if isinstance(x, _tensor_type):
+            backend = x.backend
+            x = x.array
+        arrays.append(x)
+    assert backend is not None
+    return backend, arrays
 
 
 def run_kernel(name: str, *args: Any) -> Any:
@@ -358,7 +359,7 @@ def run_kernel(name: str, *args: Any) -> Any:
     backend, arrays = _arrays_of(args)
     result = backend.quietly(getattr(backend.kernels, name), *arrays)
     if isinstance(result, tuple):
-        return tuple(r if r is None else _wrap_result(r, backend) for r in result)
+        return tuple([None if r is None else _wrap_result(r, backend) for r in result])
     return _wrap_result(result, backend)
 
 

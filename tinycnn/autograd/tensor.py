@@ -124,7 +124,7 @@ class Tensor:
             array = np.array(source, dtype)
         else:
             array = np.zeros(data if data else (0,), dtype)
-        _fill(self, backend.from_numpy(array), backend)
+        wrap(backend.from_numpy(array), backend, self)
 
     # ---- what it is -------------------------------------------------------------------------------------------------
 
@@ -481,7 +481,7 @@ class Tensor:
         if self.grad_fn is not None:
             raise RuntimeError("only leaf tensors can be deep-copied; use detach().clone() for the value of this one")
         out = type(self).__new__(type(self))
-        _fill(out, self.array.copy(), self.backend)
+        wrap(self.array.copy(), self.backend, out)
         out.requires_grad = self.requires_grad
         memo[id(self)] = out
         out.grad = copy.deepcopy(self.grad, memo)
@@ -546,7 +546,10 @@ class Tensor:
         def __setitem__(self, index: Any, value: Any) -> None: ...
 
 
-def _fill(tensor: Tensor, array: Array, backend: Backend) -> None:
+def wrap(array: Array, backend: Backend, tensor: Tensor | None = None) -> Tensor:
+    """A tensor on this array, as it is; `tensor`, which has nothing yet, if one is given."""
+    if tensor is None:
+        tensor = _new(Tensor)
     tensor.array = array
     tensor.backend = backend
     tensor.requires_grad = False
@@ -556,19 +559,16 @@ def _fill(tensor: Tensor, array: Array, backend: Backend) -> None:
     tensor._version = [0]
     tensor._view = None
     tensor._hooks = None
-
-
-def wrap(array: Array, backend: Backend) -> Tensor:
-    """A tensor on this array, as it is."""
-    tensor = Tensor.__new__(Tensor)
-    _fill(tensor, array, backend)
     return tensor
+
+
+_new = Tensor.__new__
 
 
 def _rebuild(kind: type[Tensor], array: np.ndarray, where: str, requires_grad: bool, attributes: Any) -> Tensor:
     backend = get_backend(where)
     tensor = kind.__new__(kind)
-    _fill(tensor, backend.from_numpy(array), backend)
+    wrap(backend.from_numpy(array), backend, tensor)
     tensor.requires_grad = requires_grad
     if attributes:
         tensor.__dict__.update(attributes)

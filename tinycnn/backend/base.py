@@ -88,14 +88,10 @@ class Kernels:
         self._fast_kinds = fast_kinds  # NumPy's letters
         self._fast_module = fast_module
         self._fast: dict[str, Callable[..., Any]] | None = None
-        self._reference: ModuleType | None = None
-        self._cache: dict[tuple[str, str], Callable[..., Any]] = {}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        key = (kernel_mode(), name)
-        entry = self._cache.get(key)
-        if entry is None:
-            entry = self._cache[key] = self._bind(*key)
+        entry = self._bind(name)
+        setattr(self, name, entry)  # the next use finds it at once
         return entry
 
     def fast_kernels(self) -> dict[str, Callable[..., Any]]:
@@ -104,26 +100,27 @@ class Kernels:
             self._fast = {} if self._fast_module is None else dict(importlib.import_module(self._fast_module).KERNELS)
         return self._fast
 
-    def _bind(self, mode: str, name: str) -> Callable[..., Any]:
-        if self._reference is None:
-            self._reference = importlib.import_module("tinycnn.kernels.reference")
-        if name not in self._reference.KERNELS:
+    def _bind(self, name: str) -> Callable[..., Any]:
+        module = importlib.import_module("tinycnn.kernels.reference")
+        if name not in module.KERNELS:
             raise AttributeError(f"no kernel is called {name!r}")
-        xp, reference = self._xp, getattr(self._reference, name)
-        fast = self.fast_kernels().get(name) if mode == "fast" else None
-        kinds = self._fast_kinds
+        xp, reference, kinds = self._xp, getattr(module, name), self._fast_kinds
 
         def call(first: Array, *args: Any) -> Any:
             kind = first.dtype.char
-            if fast is not None and kind in kinds:
-                return fast(first, *args)
+            if kind in kinds and (_local.mode or _default_mode) == "fast":
+                fast = (self._fast or self.fast_kernels()).get(name)
+                if fast is not None:
+                    return fast(first, *args)
             if kind == "e":  # float16
                 return _round_to_half(call(*(_widen_half(a) for a in (first, *args))))
             return reference(xp, first, *args)
 
         def call_on_lists(arrays: Sequence[Array], *args: Any) -> None:
             kind = arrays[0].dtype.char
-            if fast is not None and kind in kinds:
+            wanted = kind in kinds and (_local.mode or _default_mode) == "fast"
+            fast = self.fast_kernels().get(name) if wanted else None
+            if fast is not None:
                 fast(arrays, *args)
             elif kind == "e":
                 wide = [_widen_half(a) for a in arrays]
@@ -133,7 +130,7 @@ class Kernels:
             else:
                 reference(xp, arrays, *args)
 
-        chosen: Callable[..., Any] = call_on_lists if name in self._reference.ON_LISTS else call
+        chosen: Callable[..., Any] = call_on_lists if name in module.ON_LISTS else call
         chosen.__name__ = chosen.__qualname__ = name
         return chosen
 

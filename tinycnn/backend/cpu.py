@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import importlib.util
 import os
 import threading
@@ -79,25 +80,27 @@ _ELEMENTWISE = frozenset(
 
 
 class _Quiet(threading.local):
-    """Whether this thread is in `quietly` already: entering NumPy's errstate takes longer than a small operation."""
+    """A context of this thread in which NumPy gives no warnings: a tensor's log(0) is silent, as in PyTorch and on a
+    GPU. It is kept, because making one takes longer than a small operation."""
 
-    entered = False
+    def __init__(self) -> None:
+        context = contextvars.Context()
+        context.run(np.seterr, all="ignore")
+        self.run = context.run
+        self.entered = False  # a context cannot be entered twice
 
 
 _quiet = _Quiet()
 
 
-@np.errstate(all="ignore")  # a tensor's log(0) is silent, as in PyTorch and on a GPU
-def _enter_quiet(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def _quietly(function: Callable[..., Any], *args: Any) -> Any:
+    if _quiet.entered:
+        return function(*args)
     _quiet.entered = True
     try:
-        return function(*args)
+        return _quiet.run(function, *args)
     finally:
         _quiet.entered = False
-
-
-def _quietly(function: Callable[..., Any], *args: Any) -> Any:
-    return function(*args) if _quiet.entered else _enter_quiet(function, args)
 
 
 def _pooled(function: Callable[..., Any]) -> Callable[..., Any]:

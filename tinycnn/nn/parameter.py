@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..autograd import Tensor
-from ..autograd.tensor import _fill
+from ..autograd.tensor import wrap
 from ..backend import (
     device as Device,  # noqa: N812
     device_of,
@@ -44,7 +44,7 @@ class Parameter(Tensor):
             data = empty(0)
         if not isinstance(data, Tensor):
             raise TypeError(f"Parameter: data must be a Tensor, got {type(data).__name__}")
-        _fill(self, data.array[...], data.backend)
+        wrap(data.array[...], data.backend, self)
         if requires_grad:
             self.requires_grad_()
 
@@ -56,7 +56,7 @@ class _Uninitialized(Tensor if TYPE_CHECKING else object):  # type: ignore[misc]
     """
 
     def _start(self, device: str | Device | None, dtype: Any) -> None:
-        _fill(self, None, get_backend(device))
+        wrap(None, get_backend(device), self)
         del self.array
         self.__dict__["_kind"] = get_default_dtype() if dtype is None else as_dtype(dtype)
 

@@ -50,11 +50,15 @@ class Conv2d(Op):
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         (x, w), (x_shape, w_shape) = ctx.saved_tensors, ctx.shapes
         to_x, to_w, to_b, _ = ctx.needs_input_grad
-        if to_x + to_w + to_b > 1 and not is_grad_enabled():
+        if is_grad_enabled():
+            dx = InputGrad.apply(g, w, x_shape, ctx.geometry) if to_x else None
+            dw = WeightGrad.apply(g, x, w_shape, ctx.geometry) if to_w else None
+            return dx, dw, g.sum((0, 2, 3)) if to_b else None, None
+        if to_x + to_w + to_b > 1:
             g = _without_gaps(g)
-        dx = InputGrad.apply(g, w, x_shape, ctx.geometry) if to_x else None
-        dw = WeightGrad.apply(g, x, w_shape, ctx.geometry) if to_w else None
-        return dx, dw, channel_sum(g) if to_b else None, None
+        dx = run_kernel("conv2d_input_grad", g, w, x_shape, *ctx.geometry) if to_x else None
+        dw = run_kernel("conv2d_weight_grad", g, x, w_shape, *ctx.geometry) if to_w else None
+        return dx, dw, run_kernel("channel_sum", g) if to_b else None, None
 
 
 def _without_gaps(g: Tensor) -> Tensor:
@@ -62,13 +66,6 @@ def _without_gaps(g: Tensor) -> Tensor:
     if lies_as(g.array, contiguous_format) or lies_as(g.array, channels_last):
         return g
     return run_kernel("concatenate", g, (), 1)
-
-
-def channel_sum(g: Tensor) -> Tensor:
-    """(N, K, P, Q) -> (K,), the gradient of a bias."""
-    if is_grad_enabled():
-        return g.sum((0, 2, 3))
-    return run_kernel("channel_sum", g)
 
 
 class InputGrad(Op):

@@ -17,6 +17,8 @@ def pair(op: str, name: str, value: Any, least: int) -> Pair:
         TypeError: if it is no integer and no pair of them.
         ValueError: if one is below `least`.
     """
+    if type(value) is int and value >= least:
+        return value, value
     if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= least:
         return value
     both = (value, value) if _is_int(value) else tuple(value) if isinstance(value, (tuple, list)) else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from ..autograd import Op, Tensor
+from ..autograd import Op, Tensor, is_grad_enabled, wrap
 from ..backend.dtypes import promote_types
 from .broadcast import cast, expand
 from .indexing import Slice, dim_of
@@ -28,9 +28,9 @@ class Cat(Op):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         grads: list[Tensor | None] = []
-        start = 0
+        start, cut = 0, _cut if is_grad_enabled() else _cut_plainly
         for size, needed in zip(ctx.sizes, ctx.needs_input_grad[1:], strict=True):
-            grads.append(_cut(g, ctx.dim, start, start + size) if needed else None)
+            grads.append(cut(g, ctx.dim, start, start + size) if needed else None)
             start += size
         return None, *grads
 
@@ -118,6 +118,11 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 def _cut(x: Tensor, dim: int, start: int, end: int) -> Tensor:
     """The entries start to end of dimension dim, as a view."""
     return Slice.apply(x, (slice(None),) * dim + (slice(start, end),))
+
+
+def _cut_plainly(x: Tensor, dim: int, start: int, end: int) -> Tensor:
+    """The same where nobody will differentiate it, or write into it."""
+    return wrap(x.array[(slice(None),) * dim + (slice(start, end),)], x.backend)
 
 
 @op(lambda make: [make.sample(make(5, 3), 0, 1, 3), make.sample(make(2, 5), -1, -3, 2)], linear=True)

@@ -185,8 +185,8 @@ def moving(running_mean: Tensor | None, running_var: Tensor | None, momentum: fl
     """What the kernel `batch_norm_train` takes to move running statistics; None if they shall stay."""
     if (running_mean is None and running_var is None) or is_recomputing():
         return None
-    arrays = (None if running is None else running.array for running in (running_mean, running_var))
-    return *arrays, float(momentum)
+    mean, var = [None if running is None else running.array for running in (running_mean, running_var)]
+    return mean, var, float(momentum)
 
 
 def mark_moved(*running: Tensor | None) -> None:

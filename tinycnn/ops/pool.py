@@ -86,18 +86,18 @@ class GatherPlane(Op):
 
 
 class AvgPool2d(Op):
-    """The sum of each window over its divisor."""
+    """The sum of each window over its divisor: a number, or an array (P, Q)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Any:
-        ctx.save_for_backward(divisor)
+    def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
         ctx.geometry, ctx.size = (kernel, stride, padding), x.shape[2:]
-        return ctx.backend.kernels.avg_pool2d(x, kernel, stride, padding, divisor)
+        _keep_divisor(ctx, divisor)
+        return ctx.backend.kernels.avg_pool2d(x, kernel, stride, padding, out_size, divisor)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        gx = AvgPool2dBackward.apply(g, ctx.size, *ctx.geometry, ctx.saved_tensors[0])
-        return gx, None, None, None, None
+        gx = AvgPool2dBackward.apply(g, ctx.size, *ctx.geometry, _divisor(ctx))
+        return gx, None, None, None, None, None
 
 
 class AvgPool2dBackward(Op):
@@ -105,13 +105,22 @@ class AvgPool2dBackward(Op):
 
     @staticmethod
     def forward(ctx: Any, g: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Any:
-        ctx.save_for_backward(divisor)
-        ctx.geometry = kernel, stride, padding
+        ctx.geometry = kernel, stride, padding, g.shape[2:]
+        _keep_divisor(ctx, divisor)
         return ctx.backend.kernels.avg_pool2d_backward(g, size, kernel, stride, padding, divisor)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
-        return AvgPool2d.apply(c, *ctx.geometry, ctx.saved_tensors[0]), None, None, None, None, None
+        return AvgPool2d.apply(c, *ctx.geometry, _divisor(ctx)), None, None, None, None, None
+
+
+def _keep_divisor(ctx: Any, divisor: Any) -> None:
+    ctx.number = divisor if isinstance(divisor, float) else None
+    ctx.save_for_backward(divisor if ctx.number is None else None)
+
+
+def _divisor(ctx: Any) -> Any:
+    return ctx.saved_tensors[0] if ctx.number is None else ctx.number
 
 
 def _window(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1) -> tuple[Pair, Pair, Pair, Pair]:
@@ -302,13 +311,9 @@ def avg_pool2d(
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
     counts = _divisors(out_size, size, kernel, steps, pads, count_include_pad, divisor_override)
-    kind = x.array.real.dtype
-    if isinstance(counts, float):
-        divisor = x.backend.full(out_size, counts, kind)  # nothing to copy to a GPU
-    else:
-        divisor = x.backend.asarray(counts, dtype=kind)
+    divisor = counts if isinstance(counts, float) else x.backend.asarray(counts, dtype=x.array.real.dtype)
     kernel, pads = _reaching("avg_pool2d", size, window, out_size)
-    y = AvgPool2d.apply(x, kernel, steps, pads, wrap(divisor, x.backend))
+    y = AvgPool2d.apply(x, kernel, steps, pads, out_size, divisor)
     return y.squeeze(0) if single else y
 
 

@@ -31,8 +31,8 @@ class _CudaKernels(Kernels):
         super().__init__(xp, "tinycnn.kernels.cuda", "fde")
         self._on_device = on_device
 
-    def _bind(self, mode: str, name: str) -> Callable[..., Any]:
-        kernel = super()._bind(mode, name)
+    def _bind(self, name: str) -> Callable[..., Any]:
+        kernel = super()._bind(name)
         return kernel if self._on_device is None else functools.partial(self._on_device, kernel)
 
 
