@@ -57,15 +57,23 @@ def _sums(x: Array, sums: Array, jobs: int) -> None:
                 total[c] += row[c]
 
 
+@helper
+def _add_up(sums: Array, total: Array) -> None:
+    """The jobs' sums, (jobs, f * C), added up in (C,)."""
+    total[:] = 0
+    for job in range(sums.shape[0]):
+        for start in range(0, sums.shape[1], total.size):
+            part = sums[job, start : start + total.size]
+            for c in range(total.size):
+                total[c] += part[c]
+
+
 @kernel
 def _total(sums: Array, out: Array) -> None:
-    """The jobs' sums, (jobs, f * C) -> (C,)."""
+    total = np.empty(out.size)
+    _add_up(sums, total)
     for c in range(out.size):
-        total = 0.0
-        for job in range(sums.shape[0]):
-            for start in range(0, sums.shape[1], out.size):
-                total += sums[job, start + c]
-        out[c] = total
+        out[c] = total[c]
 
 
 def channel_sum(x: Array) -> Array:
@@ -119,13 +127,15 @@ def _moments(x: Array, means: Array, squares: Array, jobs: int) -> None:
 def _fill_rows(mean: Array, inv_std: Array, weight: Array, bias: Array, rows: Array) -> None:
     """(C,) -> rows of the folded matrix, (4, f * C): the mean, inv_std, inv_std * weight, and the bias."""
     channels = mean.size
-    zero = rows.dtype.type(0)
-    for i in range(rows.shape[1]):
-        c = i % channels
-        rows[0, i] = mean[c]
-        rows[1, i] = inv_std[c]
-        rows[2, i] = inv_std[c] * weight[c] if weight.size else inv_std[c]
-        rows[3, i] = bias[c] if bias.size else zero
+    for start in range(0, rows.shape[1], channels):
+        part = rows[:, start : start + channels]
+        for c in range(channels):
+            part[0, c] = mean[c]
+            part[1, c] = inv_std[c]
+        for c in range(channels):
+            part[2, c] = inv_std[c] * weight[c] if weight.size else inv_std[c]
+        for c in range(channels):
+            part[3, c] = bias[c] if bias.size else 0
 
 
 @kernel
@@ -153,10 +163,12 @@ def _join(
         now = (job + 1) * count // jobs - job * count // jobs
         for start in range(0, columns, mean.size):
             share = now / max(1, before + now)
+            weight_of_square = before * share
+            its_mean, its_squares = means[job, start : start + mean.size], squares[job, start : start + mean.size]
             for c in range(mean.size):
-                d = means[job, start + c] - mean[c]
+                d = its_mean[c] - mean[c]
                 mean[c] += d * share
-                variance[c] += squares[job, start + c] + d * d * before * share
+                variance[c] += its_squares[c] + d * d * weight_of_square
             before += now
     for c in range(mean.size):
         variance[c] /= before
@@ -305,16 +317,17 @@ def input_gradient(
 def _means(sums: Array, products: Array, count: int, gweight: Array, gbias: Array, rows: Array) -> None:
     """The jobs' sums, (jobs, f * C), over `count` pixels -> gweight, gbias (C,), and rows of the two's means."""
     channels = gbias.size
+    total, product = np.empty(channels), np.empty(channels)
+    _add_up(sums, total)
+    _add_up(products, product)
     for c in range(channels):
-        total, product = 0.0, 0.0
-        for job in range(sums.shape[0]):
-            for start in range(0, sums.shape[1], channels):
-                total += sums[job, start + c]
-                product += products[job, start + c]
-        gbias[c], gweight[c] = total, product
-        for start in range(0, sums.shape[1], channels):
-            rows[0, start + c] = total / count
-            rows[1, start + c] = product / count
+        gbias[c], gweight[c] = total[c], product[c]
+    for start in range(0, sums.shape[1], channels):
+        part = rows[:, start : start + channels]
+        for c in range(channels):
+            part[0, c] = total[c] / count
+        for c in range(channels):
+            part[1, c] = product[c] / count
 
 
 def sums_for(matrix: Array, jobs: int) -> Array:
