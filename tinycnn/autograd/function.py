@@ -156,18 +156,15 @@ class Node:
         """Keep what was to be saved; `forms` are the inputs as forward saw them, tensors or arrays."""
         is_array = self.fn.on_arrays
         saved: list[_Saved | _Constant | None] = []
+        # A value is known by its identity: an input keeps its history (of inputs that share an array it is the first),
+        # an output must not be held (it holds this node), anything else is a constant.
+        known = {id(form): x for form, x in zip(forms[::-1], inputs[::-1], strict=True) if isinstance(x, _tensor_type)}
         for value in self._to_save:
-            # A value is known by its identity: an input keeps its history, an output must not be held (it holds this
-            # node), anything else is a constant.
-            if value is None:
-                saved.append(None)
-                continue
-            for x, form in zip(inputs, forms, strict=True):
-                if form is value and isinstance(x, _tensor_type):
-                    saved.append(_Saved(x, None))
-                    break
+            x = known.get(id(value))
+            if x is not None:
+                saved.append(_Saved(x, None))
             else:
-                saved.append(self._pack_other(value, outputs, is_array))
+                saved.append(None if value is None else self._pack_other(value, outputs, is_array))
         self._saved = saved
         del self._to_save  # the node's own, which would keep the values alive
 

@@ -141,7 +141,10 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var must be given when training=False")
         inv_std = run_kernel("inverse_std", running_var, eps)
-        y = FrozenBatchNorm.apply(x, weight, bias, running_mean.detach(), inv_std)
+        if is_grad_enabled():
+            y = FrozenBatchNorm.apply(x, weight, bias, running_mean.detach(), inv_std)
+        else:
+            y = run_kernel("batch_norm_transform", x, running_mean, inv_std, weight, bias)
     else:
         count = x.array.size // shape[1] if shape[1] else 0
         if count == 0:  # nothing to normalise, and no statistics
