@@ -71,6 +71,7 @@ from .backend import (
     use_kernels as use_kernels,
 )
 from .backend.dtypes import (
+    bfloat16 as bfloat16,
     bool_ as bool,
     complex64 as complex64,
     complex128 as complex128,

@@ -17,6 +17,8 @@ from typing import Any, overload
 
 from .autograd import Tensor, autocast, get_autocast_dtype, is_autocast_enabled, no_grad
 from .backend import Array, Backend
+from .backend.base import widened
+from .backend.dtypes import float16
 
 __all__ = ["GradScaler", "autocast", "get_autocast_dtype", "is_autocast_enabled"]
 
@@ -108,7 +110,7 @@ class GradScaler:
 
         Raises:
             RuntimeError: if it was done already since the last update, or the step was taken.
-            ValueError: if a parameter is float16: weights have to be single precision.
+            ValueError: if a gradient is float16: weights have to be single precision.
         """
         if not self._enabled:
             return
@@ -244,13 +246,16 @@ class GradScaler:
 
 def _unscale(grad: Tensor, factor: float, found: dict[Backend, Array]) -> None:
     """grad *= factor in place; count it in found if it holds an infinity or NaN."""
-    if grad.array.dtype.itemsize == 2:
+    if grad.dtype is float16:
         raise ValueError("GradScaler: attempting to unscale float16 gradients; keep the weights float32")
     backend = grad.backend
 
     def work(array: Array) -> Array:
-        array *= factor
-        return backend.logical_not(backend.all(backend.isfinite(array))).astype("int32")
+        wide = widened(array)  # itself, but for bfloat16
+        wide *= factor
+        if wide is not array:
+            array[...] = wide
+        return backend.logical_not(backend.all(backend.isfinite(wide))).astype("int32")
 
     bad = backend.quietly(work, grad.array)
     found[backend] = bad if backend not in found else backend.add(found[backend], bad)

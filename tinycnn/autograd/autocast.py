@@ -13,13 +13,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..backend.dtypes import as_dtype, dtype as DType, float16, float32  # noqa: N812
+from ..backend.dtypes import as_dtype, bfloat16, dtype as DType, float16, float32  # noqa: N812
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_KINDS = ("cpu", "cuda")
+_DEFAULTS = {"cpu": bfloat16, "cuda": float16}  # of each kind of device
 
 
 class _Modes(threading.local):
@@ -41,12 +41,12 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 
 def get_autocast_dtype(device_type: str) -> DType:
     """The dtype of the operations that autocast runs in lower precision on a kind of device."""
-    return modes.dtypes.get(_kind(device_type), float16)
+    return modes.dtypes.get(_kind(device_type), _DEFAULTS[_kind(device_type)])
 
 
 def _kind(device_type: Any) -> str:
     kind = getattr(device_type, "type", device_type)
-    if kind not in _KINDS:
+    if kind not in _DEFAULTS:
         raise ValueError(f"autocast: device_type must be 'cpu' or 'cuda', got {device_type!r}")
     return str(kind)
 
@@ -55,19 +55,20 @@ class autocast:  # noqa: N801 - PyTorch's name
     """A `with` block, or a decorator, in which convolutions and matrix products run in half precision.
 
     The operations that need it run in float32: the losses, exponentials and logarithms, softmax, sums. All others take
-    what they are given, so that a network's activations stay float16 between its convolutions, at half the memory. The
-    weights stay float32, and so do their gradients. Call backward outside the block, and scale the loss with
-    `GradScaler`: gradients are small, and float16 has nothing below 6e-8.
+    what they are given, so that a network's activations stay in half precision between its convolutions, at half the
+    memory. The weights stay float32, and so do their gradients. Call backward outside the block. With float16, scale
+    the loss with `GradScaler`: gradients are small, and float16 has nothing below 6e-8. bfloat16 has the range of
+    float32, and fewer digits: nothing has to be scaled.
 
     Args:
-        device_type: "cuda" or "cpu": where. On the CPU float16 is a way to store numbers, computed in float32.
-        dtype: float16, the only half precision that arrays have here; PyTorch's default on the CPU is bfloat16.
+        device_type: "cuda" or "cpu": where. On the CPU either is a way to store numbers, computed in float32.
+        dtype: float16 or bfloat16; by default, as in PyTorch, bfloat16 on the CPU and float16 on a GPU.
         enabled: False for a block in which it is off.
         cache_enabled: cast each weight once in the block, not at each use.
 
     Raises:
         ValueError: if device_type is neither.
-        TypeError: if dtype is another than float16.
+        TypeError: if dtype is another.
 
     P. Micikevicius et al., "Mixed Precision Training" (2018).
 
@@ -77,14 +78,14 @@ class autocast:  # noqa: N801 - PyTorch's name
         >>> with tinycnn.autocast("cpu"):
         ...     y = net(x)
         ...     y.dtype, y.softmax(1).dtype
-        (tinycnn.float16, tinycnn.float32)
+        (tinycnn.bfloat16, tinycnn.float32)
     """
 
     def __init__(
         self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
     ) -> None:
         self.device = _kind(device_type)
-        self.fast_dtype = float16 if dtype is None else _half(dtype)
+        self.fast_dtype = _DEFAULTS[self.device] if dtype is None else _half(dtype)
         self._enabled, self._caches = enabled, cache_enabled is not False
         self._before: list[tuple[dict[str, DType], Any]] = []
 
@@ -111,10 +112,10 @@ class autocast:  # noqa: N801 - PyTorch's name
 
 
 def _half(dtype: Any) -> DType:
-    kind = dtype if isinstance(dtype, str) else getattr(dtype, "name", dtype)
-    if kind == "bfloat16" or as_dtype(dtype) is not float16:
-        raise TypeError(f"autocast: dtype must be tinycnn.float16, got {dtype!r}; there is no bfloat16 here")
-    return float16
+    kind = as_dtype(dtype)
+    if kind not in (float16, bfloat16):
+        raise TypeError(f"autocast: dtype must be tinycnn.float16 or tinycnn.bfloat16, got {dtype!r}")
+    return kind
 
 
 def remembered(x: Tensor, to: DType, cast: Callable[[Tensor, DType], Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Backend
-from ..backend.dtypes import as_dtype, get_default_dtype
+from ..backend.dtypes import FLOATING, INEXACT, as_dtype, get_default_dtype
 from .tensor import Tensor
 
 
@@ -28,11 +28,11 @@ def as_array(data: Any, dtype: Any, backend: Backend) -> Array:
             array = np.asarray(_without_tensors(data))
         except ValueError as error:
             raise ValueError(f"tensor: the data make no array, rows differ in length: {error}") from None
-        if wanted is None and not hasattr(data, "dtype") and array.dtype.kind in "fc":
+        if wanted is None and not hasattr(data, "dtype") and array.dtype.char in INEXACT:
             complex_default = "complex64" if get_default_dtype().itemsize <= 4 else "complex128"
-            wanted = get_default_dtype().numpy if array.dtype.kind == "f" else np.dtype(complex_default)
+            wanted = get_default_dtype().numpy if array.dtype.char in FLOATING else np.dtype(complex_default)
         array = backend.from_numpy(array)
-    if array.dtype.kind not in "biufc":
+    if array.dtype.kind not in "biu" and array.dtype.char not in INEXACT:
         raise TypeError(f"tensor: cannot hold elements of type {array.dtype}; numbers and booleans only")
     as_dtype(wanted or array.dtype)
     return backend.on_device(array.astype, wanted or array.dtype, copy=True)
@@ -41,7 +41,7 @@ def as_array(data: Any, dtype: Any, backend: Backend) -> Array:
 def _without_tensors(data: Any) -> Any:
     """Nested lists with tensors in them, as nested lists of arrays."""
     if isinstance(data, Tensor):
-        return data.numpy(force=True)
+        return data.backend.to_numpy(data.array)
     if isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, list, tuple)) for x in data):
         return [_without_tensors(x) for x in data]
     return data

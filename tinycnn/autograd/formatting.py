@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backend.base import widened
+
 if TYPE_CHECKING:
     from .tensor import Tensor
 
@@ -17,7 +19,7 @@ def format_tensor(tensor: Tensor) -> str:
     from ..backend.dtypes import get_default_dtype
 
     kind = "Parameter containing:\n" if type(tensor).__name__ == "Parameter" else ""
-    array = tensor.backend.to_numpy(tensor.array)
+    array = widened(tensor.backend.to_numpy(tensor.array))
     notes = []
     if array.size == 0 and array.ndim != 1:
         notes.append(f"size={tuple(array.shape)}")

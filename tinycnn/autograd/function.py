@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ..backend import Array, Backend
+from ..backend.base import rounded, widened
+from ..backend.dtypes import INEXACT
 from .grad_mode import no_grad, state
 
 if TYPE_CHECKING:
@@ -295,13 +297,39 @@ class Op(Function):
 
     Its backward, as every Function's, takes and returns tensors, so that it can be differentiated in turn. It returns a
     fresh array or a view of one, and never changes its inputs.
+
+    The array libraries know little of bfloat16: unless it says that it takes such arrays, as one does that hands them
+    to a kernel or only moves them, its forward gets them in float32, and what it returns is rounded.
     """
 
     on_arrays = True
+    takes_bfloat16 = False
 
     @classmethod
     def _forward(cls, ctx: Node, args: Sequence[Any]) -> Any:
-        return ctx.backend.quietly(cls.forward, ctx, *args)
+        backend = ctx.backend
+        if not (cls.takes_bfloat16 or cls.is_view):
+            array_type = backend.array_type
+            for x in args:
+                if isinstance(x, array_type) and x.dtype.char == "E":
+                    return backend.quietly(cls._forward_in_single, ctx, args, x.dtype)
+        return backend.quietly(cls.forward, ctx, *args)
+
+    @classmethod
+    def _forward_in_single(cls, ctx: Node, args: Sequence[Any], bfloat16: Any) -> Any:
+        array_type = ctx.backend.array_type
+        arrays = [x for x in args if isinstance(x, array_type)]
+        wide = [widened(x) if isinstance(x, array_type) and x.dtype == bfloat16 else x for x in args]
+        results = found = cls.forward(ctx, *wide)
+        if all(x.dtype == bfloat16 for x in arrays if x.dtype.char in INEXACT):
+            found = rounded(results, bfloat16)
+        # What is kept is what the tape knows: the arguments and the results as they are outside.
+        known = {id(w): x for w, x in zip(wide, args, strict=True)}
+        pairs = zip(results, found, strict=True) if isinstance(results, tuple) else [(results, found)]
+        known.update({id(r): f for r, f in pairs})
+        ctx._to_save = tuple([known.get(id(x), x) for x in ctx._to_save])
+        ctx.non_differentiable = tuple([known.get(id(x), x) for x in ctx.non_differentiable])
+        return found
 
     @classmethod
     def _as_output(cls, result: Any, args: Sequence[Any], backend: Backend) -> Tensor:
@@ -323,7 +351,7 @@ def _record(
     ctx.outputs = [OutputMeta(out.array.shape, out.array.dtype, backend) for out in outputs]
     for nr, out in enumerate(outputs):
         array = out.array
-        if array.dtype.kind in "fc" and not (constants and any(results[nr] is x for x in constants)):
+        if array.dtype.char in INEXACT and not (constants and any(results[nr] is x for x in constants)):
             out.requires_grad, out._grad_fn, out.output_nr = True, ctx, nr
     if ctx._to_save:
         ctx._pack(args, forms, outputs)
@@ -393,7 +421,7 @@ def _refuse_mixed_devices(cls: type[Function], args: tuple[Any, ...]) -> NoRetur
 
 
 def has_nan(tensor: Tensor) -> bool:
-    return tensor.array.dtype.kind in "fc" and bool(tensor.backend.isnan(tensor.array).any())
+    return tensor.array.dtype.char in INEXACT and bool(tensor.backend.isnan(tensor.array).any())
 
 
 def _check_forward(ctx: Node, args: tuple[Any, ...], outputs: list[Tensor]) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.dtypes import FLOATING, float_info
 from .engine import backward, grad
 from .function import Node
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -284,7 +285,7 @@ def adjoint_check(
         >>> adjoint_check(lambda x: x.permute(2, 0, 1) * 3.0, tinycnn.ones(2, 3, 4))
         True
     """
-    if x.array.dtype.kind != "f":
+    if x.array.dtype.char not in FLOATING:
         raise ValueError(f"adjoint_check: x must be floating, got {x.dtype!r}")
     rng = np.random.default_rng(seed)
     be, dtype = x.backend, x.array.dtype
@@ -295,14 +296,14 @@ def adjoint_check(
     ys = [wrap(be.from_numpy(rng.standard_normal(o.array.shape).astype(o.array.dtype)), be) for o in outs]
     (back,) = grad(outs, leaf, ys, materialize_grads=True) if outs else (wrap(be.zeros_like(leaf.array), be),)
     with no_grad():
-        forth = [o for o in _as_tuple(func(z)) if o.array.dtype.kind == "f"]
+        forth = [o for o in _as_tuple(func(z)) if o.array.dtype.char in FLOATING]
     if len(forth) != len(outs):
         raise GradcheckError(f"adjoint_check: {len(outs)} of {len(forth)} floating outputs require a gradient")
     left_terms = [_host(a).astype(np.float64) * _host(y) for a, y in zip(forth, ys, strict=True)]
     right_terms = _host(z).astype(np.float64) * _host(back)
     left, right = sum(float(t.sum()) for t in left_terms), float(right_terms.sum())
     scale = sum(float(abs(t).sum()) for t in left_terms) + float(abs(right_terms).sum())
-    budget = (64 * float(np.finfo(dtype).eps) if rtol is None else rtol) * scale
+    budget = (64 * float(float_info(x.dtype).eps) if rtol is None else rtol) * scale
     if abs(left - right) <= budget:
         return True
     if raise_exception:
@@ -468,7 +469,7 @@ class _Case:
         self.which = [k for k, o in enumerate(outs) if o.requires_grad]
         self.differentiable = bool(self.which)
         if not self.which:
-            self.which = [k for k, o in enumerate(outs) if o.array.dtype.kind == "f"]
+            self.which = [k for k, o in enumerate(outs) if o.array.dtype.char in FLOATING]
         self.at_zero = [_host(outs[k]).copy() for k in self.which]
         self.cotangents = [_away_from_zero(self.rng, y.shape).astype(y.dtype) for y in self.at_zero]
         self.vs = [
@@ -755,7 +756,7 @@ class _Case:
         replaced = {
             i: x.array.astype(np.complex128)
             for i, x in enumerate(self.args)
-            if isinstance(x, Tensor) and x.array.dtype.kind == "f"
+            if isinstance(x, Tensor) and x.array.dtype.char in FLOATING
         }
         number, x = self.numbers[j], self.targets[j]
         moved = replaced[number] + x.backend.from_numpy(1j * _TINY_STEP * direction)

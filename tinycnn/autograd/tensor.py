@@ -16,6 +16,8 @@ import numpy as np
 
 from ..backend import Array, Backend, device, device_of, get_backend
 from ..backend.dtypes import (
+    FLOATING,
+    INEXACT,
     dtype as DType,  # noqa: N812
     from_numpy_dtype,
     get_default_dtype,
@@ -178,7 +180,7 @@ class Tensor:
 
     def is_floating_point(self) -> bool:
         """Whether the elements are real floating numbers."""
-        return self.array.dtype.kind == "f"
+        return self.array.dtype.char in FLOATING
 
     def is_complex(self) -> bool:
         """Whether the elements are complex."""
@@ -214,12 +216,14 @@ class Tensor:
 
         Raises:
             RuntimeError: if the tensor requires a gradient.
-            TypeError: if it is on a GPU.
+            TypeError: if it is on a GPU, or of bfloat16, which NumPy has not.
         """
         if self.requires_grad and not force:
             raise RuntimeError("numpy(): the tensor requires a gradient; use tensor.detach().numpy()")
         if self.backend.device_type != "cpu" and not force:
             raise TypeError(f"numpy(): the tensor is on {self.device}; use tensor.cpu().numpy()")
+        if self.array.dtype.char == "E":
+            raise TypeError("numpy(): NumPy has no bfloat16; use tensor.float().numpy()")
         return self.backend.to_numpy(self.array)[...]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -347,7 +351,7 @@ class Tensor:
         Raises:
             RuntimeError: if the dtype has no gradients, or the tensor is not a leaf and False is asked for.
         """
-        if requires_grad and self.array.dtype.kind not in "fc":
+        if requires_grad and self.array.dtype.char not in INEXACT:
             raise RuntimeError(f"only floating tensors can require gradients, this one is {self.dtype!r}")
         if not requires_grad and self.grad_fn is not None:
             raise RuntimeError("requires_grad_(False): this tensor is not a leaf; use detach()")

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .dtypes import HALVES
+
 Array = Any  # numpy.ndarray or cupy.ndarray
 Shape = Sequence[int]
 
@@ -77,10 +79,10 @@ def kernel_mode_as(mode: str) -> Iterator[None]:
 class Kernels:
     """The kernel entry points of a backend: `kernels.conv2d(x, w, ...)` runs the chosen set's conv2d.
 
-    The fast set runs float32 and float64, and on a GPU float16. What it lacks, and other dtypes (complex numbers for
-    the complex-step check), run on the reference. float16 is a storage format: it is computed in float32 and rounded
-    once at the end, by the fast set's own code or, where it has none, here. The optimisers' kernels, which change
-    lists of arrays in place, keep what they remember in float32.
+    The fast set runs float32 and float64, and on a GPU float16 and bfloat16. What it lacks, and other dtypes (complex
+    numbers for the complex-step check), run on the reference. float16 and bfloat16 are storage formats: they are
+    computed in float32 and rounded once at the end, by the fast set's own code or, where it has none, here. The
+    optimisers' kernels, which change lists of arrays in place, keep what they remember in float32.
     """
 
     def __init__(self, xp: ModuleType, fast_module: str | None, fast_kinds: str = "fd") -> None:
@@ -112,8 +114,8 @@ class Kernels:
                 fast = (self._fast or self.fast_kernels()).get(name)
                 if fast is not None:
                     return fast(first, *args)
-            if kind == "e":  # float16
-                return _round_to_half(call(*(_widen_half(a) for a in (first, *args))))
+            if kind in HALVES:
+                return rounded(call(*map(widened, (first, *args))), first.dtype)
             return reference(xp, first, *args)
 
         def call_on_lists(arrays: Sequence[Array], *args: Any) -> None:
@@ -122,9 +124,9 @@ class Kernels:
             fast = self.fast_kernels().get(name) if wanted else None
             if fast is not None:
                 fast(arrays, *args)
-            elif kind == "e":
-                wide = [_widen_half(a) for a in arrays]
-                call_on_lists(wide, *([*map(_widen_half, a)] if isinstance(a, list) else a for a in args))
+            elif kind in HALVES:
+                wide = [*map(widened, arrays)]
+                call_on_lists(wide, *([*map(widened, a)] if isinstance(a, list) else a for a in args))
                 for array, result in zip(arrays, wide, strict=True):
                     array[...] = result
             else:
@@ -135,16 +137,18 @@ class Kernels:
         return chosen
 
 
-def _widen_half(value: Any) -> Any:
-    is_half = getattr(value, "dtype", None) == np.float16
+def widened(value: Any) -> Any:
+    """A half-precision array in float32; anything else as it is."""
+    is_half = hasattr(value, "dtype") and value.dtype.char in HALVES
     return value.astype(np.float32) if is_half else value
 
 
-def _round_to_half(value: Any) -> Any:
+def rounded(value: Any, kind: Any) -> Any:
+    """A float32 array, and each in a tuple, in a half-precision dtype; anything else as it is."""
     if isinstance(value, tuple):
-        return tuple(map(_round_to_half, value))
+        return tuple([rounded(v, kind) for v in value])
     is_single = getattr(value, "dtype", None) == np.float32
-    return value.astype(np.float16) if is_single else value
+    return value.astype(kind) if is_single else value
 
 
 class RandomSource:

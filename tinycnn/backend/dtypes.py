@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
+
+with contextlib.suppress(ImportError):  # then there is no bfloat16, and whoever asks for it is told why
+    import ml_dtypes  # tells NumPy of it
+
+# NumPy's letters of the floating dtypes. Its `kind` will not do: bfloat16, which NumPy did not make, is a "V" to it.
+HALVES = "eE"
+FLOATING = "efdE"
+INEXACT = "efdEFD"  # and the complex ones
 
 
 class dtype:  # noqa: N801 - PyTorch's name
@@ -24,11 +33,21 @@ class dtype:  # noqa: N801 - PyTorch's name
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.numpy = np.dtype(name)
-        self.itemsize = self.numpy.itemsize
-        self.is_floating_point = self.numpy.kind == "f"
-        self.is_complex = self.numpy.kind == "c"
-        self.category = "bifc".index(self.numpy.kind.replace("u", "i"))  # bool < integer < float < complex
+        kind = "f"
+        if name == "bfloat16":
+            self.itemsize = 2
+            with contextlib.suppress(TypeError):  # without ml_dtypes
+                self.numpy = np.dtype(name)
+        else:
+            self.numpy = np.dtype(name)
+            self.itemsize, kind = self.numpy.itemsize, self.numpy.kind.replace("u", "i")
+        self.is_floating_point, self.is_complex = kind == "f", kind == "c"
+        self.category = "bifc".index(kind)  # bool < integer < float < complex
+
+    def __getattr__(self, name: str) -> Any:  # of what is not there
+        if name == "numpy":
+            raise ImportError("bfloat16 needs the package ml_dtypes, which tells NumPy of it: pip install ml_dtypes")
+        raise AttributeError(f"a dtype has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"tinycnn.{self.name}"
@@ -39,6 +58,7 @@ class dtype:  # noqa: N801 - PyTorch's name
 
 _NAMES = "bool uint8 int8 int16 int32 int64 float16 float32 float64 complex64 complex128".split()
 _BY_NUMPY = {np.dtype(name): dtype(name) for name in _NAMES}
+bfloat16 = dtype("bfloat16")
 _ALIASES = {
     "half": "float16",
     "float": "float32",
@@ -49,6 +69,10 @@ _ALIASES = {
 }
 
 bool_, uint8, int8, int16, int32, int64, float16, float32, float64, complex64, complex128 = _BY_NUMPY.values()
+
+_NAMES.insert(_NAMES.index("float16"), "bfloat16")
+with contextlib.suppress(ImportError):
+    _BY_NUMPY[bfloat16.numpy] = bfloat16
 
 _PYTHON_TYPES = {bool: bool_, int: int64, float: float32, complex: complex64}
 _default = float32
@@ -65,6 +89,8 @@ def as_dtype(value: Any) -> dtype:
     if isinstance(value, type) and value in _PYTHON_TYPES:
         return _default if value is float else _PYTHON_TYPES[value]
     name = value.removeprefix("tinycnn.") if isinstance(value, str) else value
+    if name == "bfloat16":
+        return bfloat16
     try:
         return _BY_NUMPY[np.dtype(_ALIASES.get(name, name) if isinstance(name, str) else name)]
     except (TypeError, KeyError):
@@ -94,14 +120,14 @@ def set_default_dtype(d: Any) -> None:
     _default = new
 
 
-def float_info(kind: dtype) -> np.finfo[Any]:
-    """NumPy's facts about a floating or complex dtype."""
-    return np.finfo(kind.numpy)
+def float_info(kind: dtype) -> Any:
+    """NumPy's facts about a floating or complex dtype, a `numpy.finfo`."""
+    return ml_dtypes.finfo(kind.numpy) if kind is bfloat16 else np.finfo(kind.numpy)
 
 
 def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest dtype that holds both, by PyTorch's table: a higher category wins as it is, so int64 and float16
-    give float16; within a category the wider wins.
+    give float16; within a category the wider wins, and float16 with bfloat16 gives float32, which holds both.
 
     Example:
         >>> import tinycnn
@@ -112,6 +138,8 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     if a is b:
         return a
     if a.category == b.category:
+        if a.itemsize == b.itemsize == 2 and bfloat16 in (a, b):
+            return float32
         return _BY_NUMPY[np.promote_types(a.numpy, b.numpy)]
     low, high = (a, b) if a.category < b.category else (b, a)
     if high is complex64 and low is float64:

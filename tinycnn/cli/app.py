@@ -166,7 +166,9 @@ def train(
     amp: Annotated[
         str | None,
         _option(
-            metavar="NAME", panel=_STEPS, help="Mixed precision: off or float16 (which only a GPU is faster with)."
+            metavar="NAME",
+            panel=_STEPS,
+            help="Mixed precision: off, float16 or bfloat16 (which only a GPU is faster with).",
         ),
     ] = None,
     early_stop: Annotated[

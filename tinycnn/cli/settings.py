@@ -33,7 +33,7 @@ SCHEDULERS: dict[str, tuple[float | None, str | None]] = {
     "plateau": (0.1, "2"),
 }
 # By name: the half precision that a network runs in.
-AMP: dict[str, Any] = {"off": None, "float16": tinycnn.float16}
+AMP: dict[str, Any] = {"off": None, "float16": tinycnn.float16, "bfloat16": tinycnn.bfloat16}
 _FIXED_LENGTH = ("cosine", "onecycle")
 _LARGE = 96  # the side that networks for 224x224 are trained at unless told otherwise: 224x224 is not for a few cores
 
@@ -223,8 +223,6 @@ def check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and not 0 < value < high:
             fail(f"{option(name)} must be above 0{'' if high == math.inf else f' and below {high}'}, got {value:g}")
-    if settings.amp == "bfloat16":
-        fail("--amp bfloat16: arrays here have no bfloat16; take float16")
     _choice("amp", settings.amp, AMP)
     _check_schedule(settings)
 

@@ -15,6 +15,7 @@ from ..autograd import Function, RemovableHandle, Size, Tensor, is_grad_enabled,
 from ..backend import device as Device  # noqa: N812
 from ..backend.dtypes import (
     as_dtype,
+    bfloat16,
     dtype as DType,  # noqa: N812
     float16,
     float32,
@@ -543,6 +544,10 @@ class Module:
     def half(self: _Self) -> _Self:
         """`to(float16)`."""
         return self.to(float16)
+
+    def bfloat16(self: _Self) -> _Self:
+        """`to(bfloat16)`."""
+        return self.to(bfloat16)
 
     def float(self: _Self) -> _Self:
         """`to(float32)`."""

@@ -110,7 +110,7 @@ def _total_norm(
         raise ValueError(f"{name}: norm_type must be positive, got {norm_type}")
     if not tensors:
         return zeros(())
-    # float16 is too narrow for sums of powers: the square of 256 is infinite in it
+    # half precision is too narrow for sums of powers: the square of 256 is infinite in float16
     first = tensors[0]
     wide = [t.float() if t.array.dtype.itemsize == 2 else t for t in tensors if t.numel()]
     parts = [_norm_part(t, p).to(first.device) for t in wide]

@@ -37,6 +37,8 @@ __all__ = [
 class ReLU(Op):
     """y = max(x, 0); dx = g where y > 0, else 0."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         y = ctx.backend.asarray(ctx.backend.kernels.relu(x))
@@ -51,6 +53,8 @@ class ReLU(Op):
 
 class LeakyReLU(Op):
     """x where x > 0, else slope * x; dx = g where x > 0, else slope * g."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any, slope: float) -> Any:
@@ -68,6 +72,8 @@ class LeakyReLU(Op):
 
 class Sigmoid(Op):
     """y = 1 / (1 + e^-x); dx = g * y * (1 - y)."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
@@ -98,6 +104,8 @@ class Tanh(Op):
 
 class GELU(Op):
     """x * Phi(x), Phi the normal distribution function; dx = g * (Phi(x) + x * phi(x)), phi its density."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
@@ -168,6 +176,8 @@ class HardTanh(Op):
 class Softmax(Op):
     """y = e^x / sum(e^x) along an axis; dx = y * (g - sum(g * y))."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:
         ctx.axis = axis
@@ -185,6 +195,8 @@ class Softmax(Op):
 
 class LogSoftmax(Op):
     """y = x - log(sum(e^x)) along an axis; dx = g - e^y * sum(g)."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..autograd import Tensor
 from ..autograd.autocast import modes, remembered
 from ..autograd.grad_mode import state
-from ..backend.dtypes import dtype, float16, float32, promote_types
+from ..backend.dtypes import dtype, float32, promote_types
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -72,7 +72,7 @@ def _lower_dtype(args: Any, kwargs: Any) -> dtype | None:
 
 def _mapped(value: Any, visit: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
-        return visit(value) if value.array.dtype.char in "ef" else value
+        return visit(value) if value.array.dtype.char in "efE" else value
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Tensor):
         return type(value)(_mapped(v, visit) for v in value)
     return value
@@ -114,7 +114,7 @@ def _widest(name: str, function: Any, lower: dtype, args: Any, kwargs: Any) -> A
 def _norm(name: str, function: Any, lower: dtype, args: Any, kwargs: Any) -> Any:
     x = args[0] if args else kwargs["input"]
     y = _single(name, function, lower, args, kwargs)
-    return y.to(x.dtype) if x.dtype is float16 else y
+    return y.to(x.dtype) if x.dtype.itemsize == 2 else y
 
 
 def _refused(name: str, function: Any, lower: dtype, args: Any, kwargs: Any) -> Any:

@@ -7,13 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Op, Tensor
-from ..backend.dtypes import bool_, complex64, dtype, from_numpy_dtype, get_default_dtype, int64, promote_types
+from ..backend.dtypes import (
+    INEXACT,
+    bool_,
+    complex64,
+    dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+    int64,
+    promote_types,
+)
 from .registry import add_method, op
 
 __all__ = ["expand", "expand_as", "result_type"]
 
 
-WIDER = {"e": "float32", "f": "float64", "F": "complex128"}
+WIDER = {"e": "float32", "E": "float32", "f": "float64", "F": "complex128"}
 
 
 def add_up(backend: Any, x: Any, axes: tuple[int, ...], keepdim: bool = False) -> Any:
@@ -55,6 +64,8 @@ class SumTo(Op):
 class Cast(Op):
     """x in another dtype; the gradient is cast back."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, dtype: Any) -> Any:
         ctx.dtype = x.dtype
@@ -76,7 +87,7 @@ def cast(x: Tensor, to: dtype) -> Tensor:
 
 def to_floating(x: Tensor) -> Tensor:
     """x, or x in the default dtype if it holds integers or booleans."""
-    return x if x.array.dtype.kind in "fc" else cast(x, get_default_dtype())
+    return x if x.array.dtype.char in INEXACT else cast(x, get_default_dtype())
 
 
 def scalar_of(value: Any) -> Any:

@@ -15,6 +15,7 @@ from ..autograd import (
     check_second_gradients,
     wrap,
 )
+from ..backend.dtypes import FLOATING, INEXACT
 from .registry import OpInfo, Sample
 
 _MASK_SEED = 3  # a random operation draws the same numbers at each call
@@ -62,7 +63,7 @@ class Call:
         """The results that can have gradients; an index or a mask has none."""
         found = self(*tensors)
         every = found if isinstance(found, (tuple, list)) else (found,)
-        return tuple(x for x in every if isinstance(x, Tensor) and x.array.dtype.kind in "fc")
+        return tuple(x for x in every if isinstance(x, Tensor) and x.array.dtype.char in INEXACT)
 
 
 class _Shown:
@@ -132,7 +133,7 @@ def checks(
 def in_dtype(call: Call, dtype: str) -> list[Tensor]:
     """A call's tensors, the floating ones in another dtype."""
     return [
-        wrap(x.array.astype(dtype), x.backend).requires_grad_(x.requires_grad) if x.array.dtype.kind == "f" else x
+        wrap(x.array.astype(dtype), x.backend).requires_grad_(x.requires_grad) if x.array.dtype.char in FLOATING else x
         for x in call.tensors
     ]
 

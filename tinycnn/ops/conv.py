@@ -40,6 +40,8 @@ class Geometry(NamedTuple):
 class Conv2d(Op):
     """y[n, k, p, q] = b[k] + sum over c, r, s of x[n, c, p * stride + r * dilation - padding, ...] * w[k, c, r, s]."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, w: Any, b: Any, geometry: Geometry) -> Any:
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None)
@@ -71,6 +73,8 @@ def _without_gaps(g: Tensor) -> Tensor:
 class InputGrad(Op):
     """The adjoint of Conv2d in x: spreads g (N, K, P, Q) over the (N, C, H, W) it came from."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, g: Any, w: Any, x_shape: tuple[int, ...], geometry: Geometry) -> Any:
         ctx.save_for_backward(g if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None)
@@ -87,6 +91,8 @@ class InputGrad(Op):
 
 class WeightGrad(Op):
     """The adjoint of Conv2d in w: correlates g (N, K, P, Q) with x (N, C, H, W) into (K, C/G, R, S)."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, g: Any, x: Any, w_shape: tuple[int, ...], geometry: Geometry) -> Any:

@@ -136,6 +136,7 @@ def _caster(name: str) -> Any:
 
 for _name, _kind in {
     "half": "float16",
+    "bfloat16": "bfloat16",
     "float": "float32",
     "double": "float64",
     "byte": "uint8",

@@ -491,7 +491,7 @@ add_method("new_tensor", _new_tensor)
 def random_array(
     distribution: str, backend: Backend, shape: tuple[int, ...], kind: DType, generator: Generator | None
 ) -> Any:
-    """An array of "uniform" or "normal" numbers; float16 is drawn as float32 and rounded.
+    """An array of "uniform" or "normal" numbers; half precision is drawn as float32 and rounded.
 
     Raises:
         TypeError: if the dtype is not floating.

@@ -18,6 +18,8 @@ class CrossEntropy(Op):
     latter is told.
     """
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, labels: Any, ignored: int | None, mean: bool, worst: Any) -> Any:
         loss, logp, ctx.scale = ctx.backend.kernels.cross_entropy(x, labels, ignored, mean, worst)

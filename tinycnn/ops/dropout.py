@@ -23,6 +23,8 @@ class Dropout(Op):
     what was dropped before. It is linear and its own adjoint.
     """
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, p: float, shape: tuple[int, ...], again: Callable[[Any], Any] | None) -> Any:
         mask = None
@@ -33,7 +35,10 @@ class Dropout(Op):
             y, again = found
         else:
             kept = ctx.backend.random.uniform(shape, "float32") >= p  # the same draw for every dtype
-            mask = kept.astype(x.real.dtype) * (0.0 if p == 1 else 1 / (1 - p))
+            scale = 0.0 if p == 1 else 1 / (1 - p)
+            kind = x.real.dtype
+            mask = kept.astype("float32" if kind.itemsize == 2 else kind) * scale
+            mask = mask.astype(kind, copy=False)
             y = x * mask
         ctx.again, ctx.p = again, p
         ctx.save_for_backward(mask)

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from ..autograd import Op, Tensor
-from ..backend.dtypes import get_default_dtype
+from ..backend.dtypes import float_info, get_default_dtype
 from .arithmetic import where
 from .broadcast import operands, result_type, shape_of, sum_to, to_floating
 from .registry import Make, Sample, add_method, op
@@ -819,10 +819,9 @@ def nan_to_num(
         >>> tinycnn.nan_to_num(tinycnn.tensor([1.0, float("nan"), float("inf")]), posinf=9.0)
         tensor([1., 0., 9.])
     """
-    kind = expect_tensor("nan_to_num", input).array.dtype
-    if kind.kind in "biu":
+    if expect_tensor("nan_to_num", input).array.dtype.kind in "biu":
         return Step.apply(input, "copy")
-    limits = input.backend.finfo(kind)
+    limits = float_info(input.dtype)
     nan = 0.0 if nan is None else nan
     highest = float(limits.max) if posinf is None else posinf
     lowest = float(limits.min) if neginf is None else neginf

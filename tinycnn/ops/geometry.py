@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Tensor
+from ..backend.dtypes import INEXACT
 
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
@@ -59,7 +60,7 @@ def check_floating(op: str, **tensors: Tensor | None) -> None:
             continue
         if not isinstance(x, Tensor):
             raise TypeError(f"{op}: {name} must be a Tensor, got {type(x).__name__}")
-        if x.array.dtype.kind not in "fc":
+        if x.array.dtype.char not in INEXACT:
             raise TypeError(f"{op}: {name} must be floating, got {x.dtype!r}; convert it with .float()")
         if first is None:
             first = name, x

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd import Tensor, is_grad_enabled, no_grad, wrap
+from ..backend.dtypes import FLOATING
 from ..backend.generator import random_source
 from .arithmetic import times
 from .broadcast import check_broadcast, holds, result_type, scalar_of
-from .convert import iinfo
+from .convert import finfo, iinfo
 from .creation import random_array
 from .indexing import check_fits, value_for
 from .registry import add_method
@@ -186,7 +187,7 @@ def _zero(self: Tensor) -> Tensor:
 
 
 def _floating_only(name: str, x: Tensor) -> None:
-    if x.array.dtype.kind != "f":
+    if x.array.dtype.char not in FLOATING:
         raise TypeError(f"{name}: only floating tensors can be filled so, this one is {x.dtype!r}")
 
 
@@ -243,7 +244,7 @@ def _random(self: Tensor, *bounds: int, to: int | None = None, generator: Any = 
     bounds = bounds if to is None else (*bounds, to)
     kind = self.dtype
     if kind.is_floating_point:
-        most = 2 ** {2: 11, 4: 24, 8: 53}[kind.itemsize] + 1
+        most = round(2 / finfo(kind).eps) + 1
     else:
         most = 2 if kind.name == "bool" else min(iinfo(kind).max + 1, 2**63 - 1)
     low, high = (0, most) if not bounds else (0, *bounds) if len(bounds) == 1 else bounds

@@ -20,6 +20,8 @@ __all__ = ["cat", "chunk", "concat", "concatenate", "meshgrid", "narrow", "selec
 class Cat(Op):
     """Arrays one after the other along a dimension; each gets its part of the gradient."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, dim: int, *xs: Any) -> Any:
         ctx.dim, ctx.sizes = dim, [x.shape[dim] for x in xs]

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_arrays
 from ..backend import Backend
+from ..backend.dtypes import HALVES
 from .broadcast import check_broadcast, sum_to
 from .elementwise import expect_tensor
 from .registry import Make, Sample, add_method, op
@@ -21,6 +22,8 @@ def product(backend: Any, a: Any, b: Any) -> Any:
 
 class MatMul(Op):
     """A B for (..., M, K) and (..., K, N), with broadcasting of `...`; dA = G B^T, dB = A^T G."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
@@ -38,6 +41,8 @@ class MatMul(Op):
 
 class Linear(Op):
     """Y = X W^T + b for X (..., I), W (O, I), b (O); dX = G W, dW = G^T X and db = sum G over all rows of `...`."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any) -> Any:
@@ -65,7 +70,13 @@ def _linear_gradients(backend: Backend, g: Any, x: Any, weight: Any, x_shape: An
     rows = _rows(g)
     g_x = None if weight is None else product(backend, rows, weight).reshape(x_shape)
     g_weight = None if x is None else product(backend, rows.T, _rows(x))
-    return g_x, g_weight, rows.sum(0) if to_bias else None
+    return g_x, g_weight, _column_sums(backend, rows) if to_bias else None
+
+
+def _column_sums(backend: Backend, rows: Any) -> Any:
+    if rows.dtype.char in HALVES:  # added up in a wider format
+        return backend.kernels.channel_sum(rows[:, :, None, None])
+    return rows.sum(0)
 
 
 def _rows(x: Any) -> Any:

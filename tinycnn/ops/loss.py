@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor
-from ..backend.dtypes import int64
+from ..backend.dtypes import INEXACT, int64
 from .activation import log_softmax, logsigmoid
 from .arithmetic import where
 from .broadcast import cast, operands
@@ -278,7 +278,7 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
     if not isinstance(target, Tensor):
         raise TypeError(f"cross_entropy: target must be a Tensor, got {type(target).__name__}")
-    if target.array.dtype.kind in "fc":
+    if target.array.dtype.char in INEXACT:
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
     classes = _check_target("cross_entropy", input, target, weight)
     if weight is None and not label_smoothing and reduction != "none" and input.array.ndim == 2 and input.array.size:

@@ -13,6 +13,7 @@ import operator
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, is_recomputing, run_kernel
+from ..backend.dtypes import INEXACT
 from .geometry import check_flag, check_floating
 from .registry import Make, Sample, op
 
@@ -27,6 +28,8 @@ class BatchNorm(Op):
     The moments depend on x, so the gradient has two terms more than that of an affine map: with averages <.> over a
     channel,   dx = weight / std * (g - <g> - xhat * <g * xhat>).
     """
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float, moving: Any) -> Any:
@@ -60,6 +63,8 @@ class BatchNorm(Op):
 
 class FrozenBatchNorm(Op):
     """Evaluation: x normalised by given moments, which are constants: an affine map of each channel."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, mean: Any, inv_std: Any) -> Any:
@@ -180,7 +185,7 @@ def check_batch_norm(
             continue
         if t.array.shape != (shape[1],):
             raise ValueError(f"{name}: {what} has shape {t.array.shape}, input {shape} wants ({shape[1]},)")
-        if t.array.dtype.kind not in "fc":
+        if t.array.dtype.char not in INEXACT:
             raise TypeError(f"{name}: {what} must be floating, got {t.dtype!r}")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
+from ..backend.dtypes import FLOATING
 from .geometry import check_flag
 from .norm import BatchNorm, batch_norm, check_batch_norm, mark_moved, moving
 from .registry import Make, Sample, op
@@ -19,6 +20,8 @@ __all__ = ["batch_norm_relu"]
 
 class BatchNormReLU(Op):
     """Training; running statistics move on the way. Where y is above zero g passes, to BatchNorm and the shortcut."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, eps: float, shortcut: Any, moving: Any) -> Any:
@@ -89,7 +92,7 @@ def batch_norm_relu(
     if shortcut is not None and tuple(shortcut.shape) != tuple(input.shape):
         raise ValueError(f"batch_norm_relu: shortcut has shape {tuple(shortcut.shape)}, input has {tuple(input.shape)}")
     shape = input.array.shape
-    can_fuse = len(shape) == 4 and input.array.dtype.kind == "f" and input.array.size > shape[1]
+    can_fuse = len(shape) == 4 and input.array.dtype.char in FLOATING and input.array.size > shape[1]
     if can_fuse and not training and running_mean is not None and running_var is not None:
         tensors = (input, weight, bias, shortcut)
         if not is_grad_enabled() or not any(t is not None and t.requires_grad for t in tensors):

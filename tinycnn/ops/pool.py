@@ -25,6 +25,8 @@ __all__ = ["adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool
 class MaxPool2d(Op):
     """The maximum of each window, and its place: an index into the image's H * W pixels."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair) -> Any:
         y, where = ctx.backend.kernels.max_pool2d(x, kernel, stride, padding, dilation, out_size)
@@ -39,6 +41,8 @@ class MaxPool2d(Op):
 
 class AdaptiveMaxPool2d(Op):
     """The maximum of each of P x Q windows that divide the image, and its place."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any, out_size: Pair) -> Any:
@@ -61,6 +65,8 @@ def _keep_places(ctx: Any, x: Any, y: Any, where: Any) -> tuple[Any, Any]:
 class ScatterPlane(Op):
     """x[n, c].flat[index[n, c, p, q]] += g[n, c, p, q]; `windows` are those that the places come from, if they do."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, g: Any, index: Any, size: Pair, windows: tuple[Pair, Pair, Pair, Pair] | None) -> Any:
         ctx.save_for_backward(index)
@@ -73,6 +79,8 @@ class ScatterPlane(Op):
 
 class GatherPlane(Op):
     """y[n, c, p, q] = x[n, c].flat[index[n, c, p, q]]."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, x: Any, index: Any) -> Any:
@@ -88,6 +96,8 @@ class GatherPlane(Op):
 class AvgPool2d(Op):
     """The sum of each window over its divisor: a number, or an array (P, Q)."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
         ctx.geometry, ctx.size = (kernel, stride, padding), x.shape[2:]
@@ -102,6 +112,8 @@ class AvgPool2d(Op):
 
 class AvgPool2dBackward(Op):
     """Each value over its divisor, added to every pixel of its window: the adjoint of AvgPool2d."""
+
+    takes_bfloat16 = True
 
     @staticmethod
     def forward(ctx: Any, g: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Any:

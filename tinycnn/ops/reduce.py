@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ..autograd import Op, Tensor
 from ..backend.dtypes import (
+    INEXACT,
     as_dtype,
     dtype as DType,  # noqa: N812
     int64,
@@ -320,7 +321,7 @@ def _as_kind(name: str, input: Tensor, dtype: Any) -> Tensor:
 
 
 def _check_floating(name: str, x: Tensor) -> None:
-    if x.array.dtype.kind not in "fc":
+    if x.array.dtype.char not in INEXACT:
         raise RuntimeError(
             f"{name}: the input dtype must be floating or complex, got {x.dtype!r}; convert it with .float() before"
         )

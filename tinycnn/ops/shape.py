@@ -69,6 +69,8 @@ class Permute(Op):
 class Clone(Op):
     """A copy of x, its memory in a given order."""
 
+    takes_bfloat16 = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, order: memory_format) -> Any:
         return copy_as(x, order)

@@ -89,7 +89,7 @@ class Optimizer:
 
     def new_state(self, param: Tensor, value: float = 0.0) -> Tensor:
         """An array to remember something of a parameter in, of its shape and layout, filled with a value. Beside
-        float16 it is float32: in half precision a small average would vanish."""
+        float16 and bfloat16 it is float32: in half precision a small average would vanish."""
         if param.backend.capturing is not None:
             raise RuntimeError(
                 f"{self.name}: its state of a parameter begins with a step that is not captured; take one first"

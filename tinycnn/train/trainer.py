@@ -23,7 +23,7 @@ from .. import nn
 from ..amp import GradScaler, autocast
 from ..autograd import Tensor
 from ..backend import device
-from ..backend.dtypes import dtype as DType  # noqa: N812
+from ..backend.dtypes import dtype as DType, float16  # noqa: N812
 from ..backend.generator import get_rng_state, set_rng_state
 from ..data import DataLoader
 from ..optim import Optimizer
@@ -63,8 +63,8 @@ class Trainer:
             training loss if there are no test data.
         scheduler_interval: whether the scheduler steps after each "epoch" or after each "step".
         clip_norm: the greatest norm that all gradients together may have; longer ones are scaled down to it.
-        amp_dtype: float16 for mixed precision: model and loss run within `autocast`, the loss is scaled by a
-            `GradScaler`, and a step whose gradients overflow is left out. None for none.
+        amp_dtype: float16 or bfloat16 for mixed precision: model and loss run within `autocast`. With float16 the loss
+            is scaled by a `GradScaler`, and a step whose gradients overflow is left out. None for none.
 
     Attributes:
         history: an `EpochResult` for each epoch done.
@@ -111,7 +111,7 @@ class Trainer:
         self.device = optimizer.param_groups[0]["params"][0].device if device is None else device
         self.callbacks = list(callbacks)
         self.scheduler, self.scheduler_interval, self.clip_norm = scheduler, scheduler_interval, clip_norm
-        self.scaler = None if amp_dtype is None else GradScaler()
+        self.scaler = GradScaler() if amp_dtype is float16 else None
         self._amp_dtype = amp_dtype
         self._precision()  # which says so if there is no such precision
         self.history: list[EpochResult] = []
