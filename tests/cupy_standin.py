@@ -37,6 +37,9 @@ _KEEP_ORDER = frozenset(
     """.split()
 )
 _VIEWS = frozenset("ravel".split())  # may share it, but in C order
+# The little that CuPy is asked to do with bfloat16: to make, move and convert such arrays, and to add up gradients. It
+# can do more, but that is young, has gaps and differs from NumPy in what numbers do to the dtype.
+_OF_BFLOAT16 = _KEEP_ORDER | frozenset("add ascontiguousarray full full_like may_share_memory multiply ones ravel zeros".split())
 # What atomicAdd serves, after CuPy's scatter_add.
 _ATOMIC = frozenset(map(np.dtype, ("int32", "uint32", "uint64", "float16", "float32", "float64")))
 
@@ -108,6 +111,7 @@ def _run(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs:
     with np.errstate(all="ignore"):  # a GPU says nothing of infinities
         result = function(*plain, **named)
     read = [*_arrays(plain), *_arrays(tuple(v for key, v in named.items() if key != "out"))]
+    _refuse_bfloat16(name, read)
     if out is not None:
         device.launched(lambda: _again(function, plain, named), read, [out._memory])
         return out
@@ -121,6 +125,11 @@ def _run(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs:
     if written:
         device.launched(lambda: _refill(written, function, plain, named), read, written)
     return found
+
+
+def _refuse_bfloat16(name: str, arrays: list[np.ndarray]) -> None:
+    if name not in _OF_BFLOAT16 and any(a.dtype.char == "E" for a in arrays):
+        raise TypeError(f"cupy.{name}: CuPy's arithmetic on bfloat16 is left alone")
 
 
 def _shares(result: Any, read: list[np.ndarray]) -> bool:
@@ -149,7 +158,7 @@ def _check_parameters(name: str, known: str, args: tuple[Any, ...], kwargs: dict
 
 def _poison(array: np.ndarray) -> np.ndarray:
     """Uninitialised memory: whoever reads it before writing is found out."""
-    array[...] = {"f": np.nan, "c": complex(np.nan, np.nan), "b": True, "i": -1}.get(array.dtype.kind, 255)
+    array[...] = {"f": np.nan, "V": np.nan, "c": complex(np.nan, np.nan), "b": True, "i": -1}.get(array.dtype.kind, 255)
     return array
 
 
@@ -370,6 +379,11 @@ class ufunc:  # noqa: N801 - CuPy's name
         for x in args:
             if not isinstance(x, (ndarray, np.generic, bool, int, float, complex)):
                 raise TypeError(f"cupy.{self.__name__}: Unsupported type {type(x)}")
+        _refuse_bfloat16(self.__name__, [x._memory for x in args if isinstance(x, ndarray)])
+        if any(isinstance(x, ndarray) and x.dtype.char == "E" for x in args):
+            if all(isinstance(x, ndarray) and x.dtype.char == "E" for x in args):
+                return args[0].dtype
+            raise TypeError(f"cupy.{self.__name__}: bfloat16 with {[getattr(x, 'dtype', type(x)) for x in args]}")
         strong = [np.dtype(x.dtype) for x in args if isinstance(x, (ndarray, np.generic))]
         base = np.result_type(*strong) if strong else np.dtype("bool")
         kinds = [np.dtype(x.dtype) if isinstance(x, (ndarray, np.generic)) else np.result_type(base, x) for x in args]

@@ -22,6 +22,7 @@ import pytest
 import tinycnn
 from tinycnn import Tensor, nn
 from tinycnn.autograd import grad, wrap
+from tinycnn.backend.dtypes import HALVES, INEXACT
 from tinycnn.ops.registry import OpInfo, Sample, all_ops
 
 CHECKS: dict[str, Callable[[], None]] = {}
@@ -34,7 +35,7 @@ def check(function: Callable[[], None]) -> Callable[[], None]:
 
 # ---- every operation -------------------------------------------------------------------------------------------------
 
-TOLERANCE = {"float64": 1e-12, "float32": 1e-4}  # of the largest entry
+TOLERANCE = {"float64": 1e-12, "float32": 1e-4, "bfloat16": 3e-2}  # of the largest entry
 
 
 def mapped(value: Any, visit: Callable[[Tensor], Any]) -> Any:
@@ -64,7 +65,7 @@ def moved(x: Tensor, device: str, dtype: str) -> Tensor:
 
 
 def host(x: Tensor) -> np.ndarray:
-    return x.detach().cpu().numpy()
+    return x.backend.to_numpy(x.detach().array)
 
 
 def random_like(outs: list[Tensor], seed: int) -> list[Tensor]:
@@ -107,7 +108,8 @@ def everything(op: OpInfo, sample: Sample, device: str, dtype: str) -> dict[str,
 def same(what: str, a: np.ndarray, b: np.ndarray, tolerance: float) -> None:
     assert a.dtype == b.dtype, f"{what}: dtype {a.dtype} on cuda, {b.dtype} on the CPU"
     assert a.shape == b.shape, f"{what}: shape {a.shape} on cuda, {b.shape} on the CPU"
-    if a.dtype.kind in "fc":
+    if a.dtype.char in INEXACT:
+        a, b = (x.astype("float32") if x.dtype.char in HALVES else x for x in (a, b))
         scale = max(1.0, float(np.abs(b[np.isfinite(b)]).max(initial=0.0)))
         assert np.allclose(a, b, rtol=0, atol=tolerance * scale, equal_nan=True), f"{what}: off by {abs(a - b).max()}"
     else:

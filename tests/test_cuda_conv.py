@@ -28,8 +28,8 @@ pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="kernels are
 
 Sizes = tuple[int, ...]
 Slide = tuple[Any, ...]  # stride, padding, dilation, groups
-DTYPES = ("float32", "float64", "float16", "uint16")
-ROUNDING = ("float32", "float16", "uint16")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+ROUNDING = ("float32", "float16", "bfloat16")
 NONE = ((0, 0), (0, 0))
 PLAIN: Slide = ((1, 1), NONE, (1, 1), 1)
 
@@ -170,7 +170,7 @@ def test_every_tile_of_tensor_cores(dtype: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_forced_algorithm_applies_where_it_can() -> None:
     run("pointwise", "float32", (2, 8, 3, 4), (5, 8, 1, 1), PLAIN)
-    run("pointwise", "uint16", (2, 8, 3, 4), (5, 8, 1, 1), PLAIN)  # implicit GEMM instead
+    run("pointwise", "bfloat16", (2, 8, 3, 4), (5, 8, 1, 1), PLAIN)  # implicit GEMM instead
     run("depthwise", "float32", (2, 8, 3, 4), (5, 8, 2, 1), PLAIN)
     run("tensor_core", "float32", (2, 6, 3, 4), (4, 3, 2, 1), ((1, 1), NONE, (1, 1), 2))
     with pytest.raises(ValueError, match="expected one of depthwise"), conv_choice.use_algorithm("fft"):
@@ -283,7 +283,7 @@ def test_gemm(dtype: str) -> None:
         same("gemm", gemm(a, b), loaded(a) @ loaded(b), 256, dtype)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "uint16"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_matmul_on_tensor_cores(dtype: str) -> None:
     a, b = stored(numbers(33, 20), dtype), stored(numbers(20, 18, seed=1), dtype)
     for x in (a, np.asfortranarray(a)):
@@ -317,7 +317,7 @@ MIXED = ("implicit_gemm", "tensor_core", "implicit_gemm")  # by 3 channels a gro
 CHOICES = [
     # x, w, slide, dtype, capability -> forward, input_grad, weight_grad
     ((128, 64, 56, 56), (64, 64, 3, 3), PLAIN, "float32", 90, ("tensor_core",) * 3),
-    ((128, 64, 56, 56), (64, 64, 3, 3), PLAIN, "uint16", 80, ("tensor_core",) * 3),
+    ((128, 64, 56, 56), (64, 64, 3, 3), PLAIN, "bfloat16", 80, ("tensor_core",) * 3),
     ((128, 64, 56, 56), (64, 64, 3, 3), PLAIN, "float64", 90, ("implicit_gemm",) * 3),
     ((128, 64, 56, 56), (64, 64, 3, 3), PLAIN, "float32", 75, ("implicit_gemm",) * 3),
     ((128, 64, 56, 56), (64, 64, 1, 1), PLAIN, "float64", 90, ("pointwise",) * 3),

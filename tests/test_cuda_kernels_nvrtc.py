@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(LIBRARY is None, reason=REASON)
 OWN_TEXT = pathlib.Path(nvrtc.__file__).read_text(encoding="utf-8")
 FILES = sorted({kernel.file for kernel in loader.Kernel.registry.values()})
 # What is compiled for each architecture by default: every type once. The slow test leaves nothing out.
-TYPES = {75: ("float16", "float64"), 80: ("uint16",), 90: ("float32",)}
+TYPES = {75: ("float16", "float64"), 80: ("bfloat16",), 90: ("float32",)}
 
 
 def instances(file: str, types: tuple[str, ...] = tuple(loader.TYPES)) -> list[str]:

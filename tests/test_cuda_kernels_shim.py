@@ -102,12 +102,12 @@ def test_threads_know_where_they_are(library: runner.Library, order: int) -> Non
 def test_arguments_arrive(library: runner.Library) -> None:
     pair = np.zeros(1, [("a", np.int32), ("b", np.float32)])
     pair["a"], pair["b"] = 3, 0.25
-    words, out = np.zeros(1, np.uint16), np.zeros(5)
+    word, out = np.zeros(1, "bfloat16"), np.zeros(5)
     numbers = np.bool_(True), np.uint64(2**40), pair, np.float64(0.1), out
-    library.launch("arguments", (1,), (1,), (np.array([-2.5], np.float16), words, *numbers))
+    library.launch("arguments", (1,), (1,), (np.array([-2.5], np.float16), word, *numbers))
     assert out.tolist() == [-2.5, 1, 2**40, 3.25, 0.1]
-    assert words[0] == 0x3FC0
-    assert library.signature("arguments") == ["<f2", "*u2", "b1", "u8", "V8", "f8", "*f8"]
+    assert word[0] == 1.5
+    assert library.signature("arguments") == ["<f2", "*V2", "b1", "u8", "V8", "f8", "*f8"]
 
 
 @pytest.mark.parametrize(
@@ -224,12 +224,12 @@ def test_sixteen_bits_round_as_they_should(library: runner.Library) -> None:
     wild = np.random.default_rng(0).integers(0, 2**32, 50000, dtype=np.uint32).view(np.float32)
     edge = np.array([65504, 65519.996, 65520, -65520, np.inf, -np.inf, np.nan, 0, -0.0, 2.0**-25], np.float32)
     x = np.concatenate([known, middles, np.nextafter(middles, np.float32(0)), wild, edge])
-    to, words, back = np.empty(x.size, np.float16), np.empty(x.size, np.uint16), np.empty(65536, np.float32)
-    library.launch("conversions", (9,), (128,), (x, to, words, halves, back, np.int32(x.size)))
+    to, short, back = np.empty(x.size, np.float16), np.empty(x.size, "bfloat16"), np.empty(65536, np.float32)
+    library.launch("conversions", (9,), (128,), (x, to, short, halves, back, np.int32(x.size)))
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(to, x.astype(np.float16))
         np.testing.assert_array_equal(back, halves.astype(np.float32))
-    number = ~np.isnan(x)
+    number, words = ~np.isnan(x), short.view(np.uint16)
     np.testing.assert_array_equal(np.signbit(to[number]), np.signbit(x[number]))
     bits = x.view(np.uint32)
     expected = (bits.astype(np.uint64) + 0x7FFF + (bits >> 16 & 1)) >> 16  # to nearest, ties to even
@@ -254,7 +254,7 @@ def test_parameters_are_read_from_the_source() -> None:
 
 @pytest.mark.parametrize("file", ["concat", "dropout", "elementwise", "norm", "optim", "pool", "softmax"])
 def test_the_compiler_reads_the_same_parameters(file: str) -> None:
-    codes = {"float": "f4", "double": "f8", "half16": "f2", "bfloat16": "u2", "int": "i4", "unsigned": "u4",
+    codes = {"float": "f4", "double": "f8", "half16": "f2", "bfloat16": "V2", "int": "i4", "unsigned": "u4",
              "long long": "i8", "unsigned long long": "u8", "bool": "b1", "void": "any"}  # fmt: skip
     library = runner.library_of(file)
     for kernel in loader.Kernel.registry.values():
@@ -288,7 +288,7 @@ def test_numbers_are_wrapped_in_their_parameters_types() -> None:
     kernel = loader.Kernel.registry["elementwise", "leaky_relu"]
     with loader.use_driver(Recorder()) as driver:
         kernel.launch(np.dtype("float64"), (2,), (32,), np.zeros(3), None, 3, 1)
-        kernel.launch("uint16", (2,), (32,), np.zeros(3), None, 3, 1)
+        kernel.launch("bfloat16", (2,), (32,), np.zeros(3), None, 3, 1)
         kernel.launch("float32", (0,), (32,), np.zeros(3), None, 3, 1)
     assert [call[0] for call in driver.calls] == ["leaky_relu<double>", "leaky_relu<bfloat16>"]
     types = [[type(a) for a in call[3]] for call in driver.calls]

@@ -280,6 +280,11 @@ def the_stand_in_is_strict() -> None:
         lambda: on_device[np.array([0])],
         lambda: cupy.floor_divide(on_device.astype("complex64"), 2),
         lambda: cupy.add.at(on_device.astype("int64"), cupy.asarray([0]), 1),
+        lambda: on_device.astype("bfloat16") * 2.5,
+        lambda: on_device.astype("bfloat16") + on_device,
+        lambda: cupy.exp(on_device.astype("bfloat16")),
+        lambda: on_device.astype("bfloat16").sum(),
+        lambda: cupy.matmul(on_device.astype("bfloat16"), on_device.astype("bfloat16")),
     ):
         refuses(TypeError, "", attempt)
     for missing in (lambda: cupy.vecdot, lambda: on_device.itemset, lambda: on_device.flags.writeable):
@@ -289,6 +294,7 @@ def the_stand_in_is_strict() -> None:
     assert isinstance(on_device[0], cupy.ndarray)
     assert (np.float64(2) * on_device).tolist() == [0, 2, 4]
     assert np.isnan(cupy.empty(3).get()).all()
+    assert np.isnan(cupy.empty(3, "bfloat16").astype("float32").get()).all()
 
 
 @stand_in

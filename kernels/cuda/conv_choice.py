@@ -108,8 +108,9 @@ def own_products() -> Iterator[None]:
 
 
 def library_multiplies(dtype: Any) -> bool:
-    """Whether the array library's matrix product may be used; it knows no bfloat16, whose words are uint16 here."""
-    return _settings.library and dtype.kind == "f"
+    """Whether the array library's matrix product may be used. Its arithmetic on bfloat16 is young and has gaps (batches
+    of matrices): of such arrays it is only asked to move and to convert them."""
+    return _settings.library and dtype.name != "bfloat16"
 
 
 def capability() -> int:
@@ -131,14 +132,14 @@ def vector(dtype: Any) -> int:
 
 def _missing(name: str, direction: str, of: Geometry, dtype: Any, library: bool) -> str | None:
     """Why an algorithm cannot do it; None if it can."""
-    known = library and dtype.kind == "f"
     if name == "im2col":
-        return "the array library adds no bfloat16" if direction == "forward" and dtype.kind != "f" else None
+        is_left_alone = direction == "forward" and dtype.name == "bfloat16"
+        return "the array library is not asked to add bfloat16" if is_left_alone else None
     if name == "pointwise":
         slides = (of.r, of.s, of.stride_h, of.stride_w, of.padding_h, of.padding_w) == (1, 1, 1, 1, 0, 0)
         if not slides or of.groups > 1 or (of.h, of.w) != (of.p, of.q):
             return "it is not 1x1 with stride 1 and no padding"
-        return None if known else "the array library's product cannot be used"
+        return None if library and dtype.name != "bfloat16" else "the array library's product cannot be used"
     if name == "depthwise":
         return None if of.channels == 1 and of.groups > 1 else "a filter sees more than one channel"
     if direction == "input_grad" and of.groups * of.classes > _MOST_PARTS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from . import tensor_core
@@ -36,7 +38,15 @@ def matmul(a: Array, b: Array) -> Array:
         of = geometry(x.shape, w.shape, None, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
         if choose("forward", of, a.dtype, tf32).algorithm == "tensor_core":
             return tensor_core.forward(x, w, None, of)[:, :, 0, 0]
-    return gemm(a, b)
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    if len(lead) <= 1 and a.shape[:-2] == b.shape[:-2]:
+        return gemm(a, b)
+    shapes = [x.shape[-2:] for x in (a, b)]
+    x, y = (
+        driver().xp.broadcast_to(x, (*lead, *shape)).reshape(math.prod(lead), *shape)
+        for x, shape in zip((a, b), shapes, strict=True)
+    )
+    return gemm(x, y).reshape(*lead, shapes[0][0], shapes[1][1])
 
 
 def _library_in_tf32(a: Array, b: Array) -> Array:

@@ -99,21 +99,15 @@ def wide(dtype: Any) -> str:
         TypeError: if no kernel stores numbers so.
     """
     if dtype.name not in TYPES:
-        raise TypeError(f"CUDA kernels: expected an array of {', '.join(TYPES)} (bfloat16's words), got {dtype}")
+        raise TypeError(f"CUDA kernels: expected an array of {', '.join(TYPES)}, got {dtype}")
     return "float64" if dtype.name == "float64" else "float32"
 
 
 def widened(x: Array | None, dtype: Any) -> Array | None:
-    """x in another dtype, without gaps; None stays None.
-
-    Raises:
-        TypeError: if x holds bfloat16's words, which no array library knows how to convert.
-    """
+    """x in another dtype, without gaps; None stays None."""
     if x is None:
         return None
     if x.dtype != dtype:
-        if x.dtype.name == "uint16":
-            raise TypeError(f"CUDA kernels: beside bfloat16 images, this array must be {dtype}, got uint16")
         x = x.astype(dtype)
     return x if x.flags.c_contiguous else driver().xp.ascontiguousarray(x)
 

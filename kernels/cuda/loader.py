@@ -28,9 +28,8 @@ Dims = tuple[int, ...]
 _FOLDER = Path(__file__).parent
 OPTIONS = ("--std=c++17",)
 
-# The types that arrays may have in memory, and what C++ calls them (common.cuh). NumPy has no bfloat16: such numbers
-# travel as the 16-bit words that they are.
-TYPES = {"float32": "float", "float64": "double", "float16": "half16", "uint16": "bfloat16"}
+# The types that arrays may have in memory, and what C++ calls them (common.cuh).
+TYPES = {"float32": "float", "float64": "double", "float16": "half16", "bfloat16": "bfloat16"}
 SCALARS: dict[str, type[np.generic]] = {
     "bool": np.bool_,
     "int": np.int32,

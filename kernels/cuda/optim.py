@@ -53,8 +53,16 @@ def _launch(
     for dtype, groups in by_type.items():
         for table, blocks in tables(groups, [arrays[0].size for arrays in groups]):  # type: ignore[union-attr]
             kernel.launch(dtype, (blocks,), (_THREADS,), table, *own)
-    for arrays in left:
-        rest(driver().xp, *([a] for a in arrays), *numbers)
+    for param, *others in left:
+        single = _single(param)
+        rest(driver().xp, [single], *([_single(a)] for a in others), *numbers)
+        if single is not param:
+            param[...] = single
+
+
+def _single(x: Array | None) -> Array | None:
+    """A half-precision array in float32; any other as it is."""
+    return x.astype("float32") if x is not None and x.dtype.itemsize == 2 else x
 
 
 def sgd_steps(

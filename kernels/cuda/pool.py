@@ -21,7 +21,7 @@ _avg_pool2d = Kernel("pool", "avg_pool2d", variants=_LAYOUTS)
 _avg_pool2d_backward = Kernel("pool", "avg_pool2d_backward", variants=_LAYOUTS)
 _gather_plane = Kernel("pool", "gather_plane", variants=_LAYOUTS)
 _scatter_plane = Kernel("pool", "scatter_plane", variants=_LAYOUTS)
-_narrow = Kernel("pool", "narrow", types=("float16", "uint16"))
+_narrow = Kernel("pool", "narrow", types=("float16", "bfloat16"))
 
 
 def _run(kernel: Kernel, dtype: Any, last: bool, arrays: tuple[Array, ...], total: int, *numbers: int) -> None:

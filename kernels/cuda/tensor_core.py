@@ -10,7 +10,7 @@ from .implicit_gemm import FILL, cut, new_parts, sum_parts, tiles
 from .layout import CHANNELS_LAST, empty, new_image, widened
 from .loader import Array, Kernel
 
-_TYPES = ("float32", "float16", "uint16")
+_TYPES = ("float32", "float16", "bfloat16")
 
 
 class Tile(NamedTuple):

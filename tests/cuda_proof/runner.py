@@ -104,7 +104,7 @@ class Library:
 
     def __init__(self, text: str, expressions: Sequence[str], sanitize: bool = False, optimize: bool = True) -> None:
         body = _SHARED.sub(_shared, text)
-        codes = 'SHIM_CODE(half16, "f2")\nSHIM_CODE(bfloat16, "u2")\n' if "struct half16" in body else ""
+        codes = 'SHIM_CODE(half16, "f2")\nSHIM_CODE(bfloat16, "V2")\n' if "struct half16" in body else ""
         exports = codes + "".join(f"SHIM_EXPORT({i}, {expression})\n" for i, expression in enumerate(expressions))
         code = f'#include "{HERE}/shim.h"\n{body}\n#line 1 "exports"\n{exports}'
         flags = [*FLAGS, "-O1" if optimize else "-O0", *WARNINGS, *(SANITIZERS if sanitize else ())]

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_arrays, run_kernel
 from ..backend import Array, Backend
+from ..backend.base import widened
 from .activation import softmax
 
 
@@ -40,6 +41,7 @@ class CrossEntropy(Op):
 
 def _targets(backend: Backend, logp: Array, labels: Array, scale: Any, ignored: int | None) -> tuple[Array, Array]:
     """[c = t_n] as (N, C); and s as (N, 1), 0 where t_n does not count."""
+    logp = widened(logp)
     counts = (labels >= 0) & (labels < logp.shape[1])
     if ignored is not None:
         counts &= labels != ignored

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base import Array, Backend, Kernels
+from ..dtypes import FLOATING
 from .checks import Checks
 from .memory import Memory
 from .random import CudaRandom
@@ -28,7 +29,7 @@ class _CudaKernels(Kernels):
     """Kernels that run on one device, whichever is the current one."""
 
     def __init__(self, xp: Any, on_device: Callable[..., Any] | None) -> None:
-        super().__init__(xp, "tinycnn.kernels.cuda", "fde")
+        super().__init__(xp, "tinycnn.kernels.cuda", FLOATING)
         self._on_device = on_device
 
     def _bind(self, name: str) -> Callable[..., Any]:

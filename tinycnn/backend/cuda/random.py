@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base import Array, RandomSource, Shape
+from ..dtypes import FLOATING
 
 
 class CudaRandom(RandomSource):
@@ -42,7 +43,7 @@ class CudaRandom(RandomSource):
 
     def uniform(self, shape: Shape, dtype: Any) -> Array:
         kind = np.dtype(dtype)
-        if kind.name == "float16":
+        if kind.itemsize == 2:
             return self._on_device(lambda: self._philox(shape, np.float32).astype(kind))
         return self._on_device(self._philox, shape, kind)
 
@@ -60,7 +61,7 @@ class CudaRandom(RandomSource):
         return self._seed, self._captured, self._counter
 
     def dropout(self, x: Array, p: float) -> tuple[Array, Callable[[Array], Array]] | None:
-        if x.dtype.kind != "f":
+        if x.dtype.char not in FLOATING:
             return None
         from tinycnn.kernels.cuda.dropout import dropout
         from tinycnn.kernels.cuda.layout import dense
