@@ -399,7 +399,7 @@ def stepped(device: str, name: str, dtype: str, options: dict[str, Any]) -> tupl
 def optimizers_step() -> None:
     for name, cases in OPTIMIZERS.items():
         for options in cases:
-            for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5), ("float16", 2e-3)):
+            for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5), ("float16", 2e-3), ("bfloat16", 2e-2)):
                 (a, step_a), (b, step_b) = (stepped(d, name, dtype, options) for d in ("cuda", "cpu"))
                 for _ in range(5):
                     step_a()

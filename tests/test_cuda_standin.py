@@ -28,6 +28,7 @@ from device_checks import (
     stepped,
     tensors_in,
 )
+from device_checks_bfloat16 import networks
 from standin_process import outcome_of, run_checks
 
 import tinycnn
@@ -188,16 +189,42 @@ def products_are_rounded_where_that_is_allowed() -> None:
 
 @stand_in
 def mixed_precision_trains() -> None:
-    tinycnn.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).cuda()
-    optimizer = tinycnn.optim.Adam(net.parameters(), lr=0.01)
-    trainer = tinycnn.train.Trainer(net, optimizer, amp_dtype=tinycnn.float16)
-    X, y = tinycnn.randn(12, 1, 6, 6), tinycnn.arange(12) % 3
-    kernels = launched(lambda: trainer.train_step(X, y))
-    assert any("half16" in name for name in kernels), kernels
-    losses = [trainer.train_step(X, y).item() for _ in range(30)]
-    assert losses[-1] < 0.2 * losses[0], losses
-    assert all(p.dtype is tinycnn.float32 for p in net.parameters())
+    for dtype, spelled in ((tinycnn.float16, "half16"), (tinycnn.bfloat16, "bfloat16")):
+        tinycnn.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).cuda()
+        optimizer = tinycnn.optim.Adam(net.parameters(), lr=0.01)
+        trainer = tinycnn.train.Trainer(net, optimizer, amp_dtype=dtype)
+        X, y = tinycnn.randn(12, 1, 6, 6), tinycnn.arange(12) % 3
+        kernels = launched(lambda trainer=trainer, X=X, y=y: trainer.train_step(X, y))  # type: ignore[misc]
+        for part in ("gemm_correlate", "gemm_weight_grad", "moment_parts", "transform", "input_gradient"):
+            assert any(part in name and f"<{spelled}" in name for name in kernels), kernels
+        losses = [trainer.train_step(X, y).item() for _ in range(30)]
+        assert losses[-1] < 0.2 * losses[0], losses
+        assert all(p.dtype is tinycnn.float32 for p in net.parameters())
+
+
+@stand_in
+def a_step_in_bfloat16_reads_nothing() -> None:
+    import cupy_standin
+
+    for name, (net, x) in networks().items():
+        net.cuda()
+        X, y = x.cuda(), tinycnn.arange(len(x), device="cuda")
+        optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+
+        def step(net: nn.Module = net, X: Any = X, y: Any = y, optimizer: Any = optimizer) -> None:
+            with tinycnn.autocast("cuda", dtype=tinycnn.bfloat16):
+                loss = nn.functional.cross_entropy(net(X), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        step()
+        with cupy_standin.counted() as traffic:
+            kernels = launched(step)
+        assert (traffic.to_device, traffic.to_host, traffic.waits) == (0, 0, 0), (name, traffic)
+        in_bfloat16 = sum(times for kernel, times in kernels.items() if "<bfloat16" in kernel)
+        assert in_bfloat16 > 0.6 * kernels.total(), (name, kernels)
 
 
 @stand_in

@@ -7,7 +7,8 @@ import json
 import pathlib
 from collections.abc import Iterator
 
-import device_checks_graph  # noqa: F401 - adds to CHECKS
+import device_checks_bfloat16  # noqa: F401 - adds to CHECKS
+import device_checks_graph  # noqa: F401
 import device_checks_runtime  # noqa: F401
 import pytest
 from device_checks import CHECKS

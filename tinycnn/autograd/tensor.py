@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import Array, Backend, device, device_of, get_backend
+from ..backend.base import widened
 from ..backend.dtypes import (
     FLOATING,
     INEXACT,
@@ -296,7 +297,8 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self.array == (value.array if isinstance(value, Tensor) else value)).any())
+        other = widened(value.array) if isinstance(value, Tensor) else value
+        return bool((widened(self.array) == other).any())
 
     # ---- the graph --------------------------------------------------------------------------------------------------
 

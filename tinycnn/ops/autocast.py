@@ -34,6 +34,7 @@ WIDEST = frozenset("atan2 cat dot index_add index_put scatter_add stack".split()
 
 # Moments in single precision, the result in that of the input.
 NORMS = frozenset("batch_norm batch_norm_relu instance_norm".split())
+_MIXED = frozenset("batch_norm batch_norm_relu".split())  # on a GPU their kernels do just that, in one pass
 
 REFUSED = {
     "binary_cross_entropy": "its gradient overflows in half precision; use binary_cross_entropy_with_logits, or a "
@@ -113,8 +114,14 @@ def _widest(name: str, function: Any, lower: dtype, args: Any, kwargs: Any) -> A
 
 def _norm(name: str, function: Any, lower: dtype, args: Any, kwargs: Any) -> Any:
     x = args[0] if args else kwargs["input"]
+    if name in _MIXED and x.is_cuda and _alike(x, kwargs.get("shortcut")):
+        return function(*args, **kwargs)
     y = _single(name, function, lower, args, kwargs)
     return y.to(x.dtype) if x.dtype.itemsize == 2 else y
+
+
+def _alike(x: Tensor, shortcut: Tensor | None) -> bool:
+    return x.dtype.itemsize == 2 and (shortcut is None or shortcut.dtype is x.dtype)
 
 
 def _refused(name: str, function: Any, lower: dtype, args: Any, kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Tensor, no_grad, wrap
+from ..backend.base import widened
 
 
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
@@ -54,12 +55,11 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> float:
 @no_grad()
 def count_top_k(logits: Tensor, labels: Tensor, k: int) -> Tensor:
     """How many rows of logits (N, K) have the label's entry among their k largest, as a tensor of one number."""
-    logits = logits.detach()
-    backend, column = logits.backend, labels.array[:, None]
-    own = backend.take_along_axis(logits.array, column, 1)
-    before = backend.arange(logits.array.shape[1])[None, :] < column
+    backend, column, scores = logits.backend, labels.array[:, None], widened(logits.array)
+    own = backend.take_along_axis(scores, column, 1)
+    before = backend.arange(scores.shape[1])[None, :] < column
     # A label whose entry is NaN is among nobody's largest: no comparison holds, so it is counted out by hand.
-    ahead = ((logits.array > own) | ((logits.array == own) & before)).sum(1)
+    ahead = ((scores > own) | ((scores == own) & before)).sum(1)
     found = (ahead < k) & (own[:, 0] == own[:, 0])
     return wrap(backend.asarray(found.sum()), backend)
 
