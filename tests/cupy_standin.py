@@ -37,9 +37,11 @@ _KEEP_ORDER = frozenset(
     """.split()
 )
 _VIEWS = frozenset("ravel".split())  # may share it, but in C order
-# The little that CuPy is asked to do with bfloat16: to make, move and convert such arrays, and to add, multiply and negate
-# them. It can do more, but that is young, has gaps and differs from NumPy in what numbers do to the dtype.
-_OF_BFLOAT16 = _KEEP_ORDER | frozenset("add ascontiguousarray full full_like may_share_memory multiply negative ones ravel zeros".split())
+# The little that CuPy is asked to do with bfloat16: to make, move and convert such arrays, and to add, multiply and
+# negate them. It can do more, but that is young, has gaps and differs from NumPy in what numbers do to the dtype.
+_OF_BFLOAT16 = _KEEP_ORDER | frozenset(
+    "add ascontiguousarray full full_like may_share_memory multiply negative ones ravel zeros".split()
+)
 # What atomicAdd serves, after CuPy's scatter_add.
 _ATOMIC = frozenset(map(np.dtype, ("int32", "uint32", "uint64", "float16", "float32", "float64")))
 

@@ -72,6 +72,7 @@ LIBRARIES = {
     "cupy_backends": {"backend.cuda", "kernels.cuda"},
     "matplotlib": {"bench", "train", "cli", "d2l"},
     "PIL": {"data", "train", "cli", "d2l"},
+    "ml_dtypes": {"backend.dtypes"},
     "safetensors": {"train"},
     "rich": {"cli"},
     "typer": {"cli"},

@@ -228,6 +228,19 @@ def a_step_in_bfloat16_reads_nothing() -> None:
 
 
 @stand_in
+def an_old_cupy_has_no_bfloat16() -> None:
+    import cupy
+
+    x, version = tinycnn.ones(2, device="cuda"), cupy.__version__
+    cupy.__version__ = "13.6.0"
+    try:
+        for attempt in (x.bfloat16, x.cpu().bfloat16().cuda):
+            refuses(TypeError, "bfloat16 on a GPU needs CuPy 14, installed is 13.6.0; take float16", attempt)
+    finally:
+        cupy.__version__ = version
+
+
+@stand_in
 def the_memory_of_a_step_is_the_devices() -> None:
     """What the process of `bench --memory` prints for the CUDA device."""
     import contextlib

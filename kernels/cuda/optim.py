@@ -53,14 +53,14 @@ def _launch(
     for dtype, groups in by_type.items():
         for table, blocks in tables(groups, [arrays[0].size for arrays in groups]):  # type: ignore[union-attr]
             kernel.launch(dtype, (blocks,), (_THREADS,), table, *own)
-    for param, *others in left:
-        single = _single(param)
-        rest(driver().xp, [single], *([_single(a)] for a in others), *numbers)
-        if single is not param:
-            param[...] = single
+    for arrays in left:
+        singles = [_single(a) for a in arrays]
+        rest(driver().xp, *([a] for a in singles), *numbers)
+        if singles[0] is not arrays[0]:
+            arrays[0][...] = singles[0]  # type: ignore[index]
 
 
-def _single(x: Array | None) -> Array | None:
+def _single(x: Any) -> Any:
     """A half-precision array in float32; any other as it is."""
     return x.astype("float32") if x is not None and x.dtype.itemsize == 2 else x
 

@@ -309,7 +309,7 @@ class Op(Function):
     def _forward(cls, ctx: Node, args: Sequence[Any]) -> Any:
         backend = ctx.backend
         if not (cls.takes_bfloat16 or cls.is_view):
-            array_type = backend.array_type
+            array_type: Any = backend.array_type
             for x in args:
                 if isinstance(x, array_type) and x.dtype.char == "E":
                     return backend.quietly(cls._forward_in_single, ctx, args, x.dtype)
@@ -317,7 +317,7 @@ class Op(Function):
 
     @classmethod
     def _forward_in_single(cls, ctx: Node, args: Sequence[Any], bfloat16: Any) -> Any:
-        array_type = ctx.backend.array_type
+        array_type: Any = ctx.backend.array_type
         arrays = [x for x in args if isinstance(x, array_type)]
         wide = [widened(x) if isinstance(x, array_type) and x.dtype == bfloat16 else x for x in args]
         results = found = cls.forward(ctx, *wide)

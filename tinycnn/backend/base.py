@@ -283,6 +283,9 @@ class Backend:
         """The array on the CPU: itself on the CPU, a copy from a GPU."""
         raise NotImplementedError
 
+    def check_dtype(self, kind: Any) -> None:
+        """Raise a TypeError if arrays here cannot have this dtype of NumPy's."""
+
     def synchronize(self) -> None:
         """Wait for all work queued on the device."""
         raise NotImplementedError

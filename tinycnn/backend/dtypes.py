@@ -122,7 +122,8 @@ def set_default_dtype(d: Any) -> None:
 
 def float_info(kind: dtype) -> Any:
     """NumPy's facts about a floating or complex dtype, a `numpy.finfo`."""
-    return ml_dtypes.finfo(kind.numpy) if kind is bfloat16 else np.finfo(kind.numpy)
+    finfo: Any = ml_dtypes.finfo if kind is bfloat16 else np.finfo
+    return finfo(kind.numpy)
 
 
 def promote_types(type1: dtype, type2: dtype) -> dtype:

@@ -69,6 +69,7 @@ class Cast(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, dtype: Any) -> Any:
         ctx.dtype = x.dtype
+        ctx.backend.check_dtype(dtype)
         return x.astype(dtype)
 
     @staticmethod

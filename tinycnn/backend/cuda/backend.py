@@ -137,8 +137,14 @@ class CudaBackend(Backend):
         yield self.on_device(self.checks.cell, what, error)
         self.on_device(self.checks.asked)
 
+    def check_dtype(self, kind: Any) -> None:
+        version = self._xp.__version__
+        if np.dtype(kind).char == "E" and int(version.partition(".")[0]) < 14:
+            raise TypeError(f"bfloat16 on a GPU needs CuPy 14, installed is {version}; take float16")
+
     def from_numpy(self, array: np.ndarray) -> Array:
         self._refuse_copies()
+        self.check_dtype(array.dtype)
         return self.on_device(self._xp.asarray, array)
 
     def send(self, arrays: Sequence[np.ndarray]) -> Callable[[], list[Array]]:
