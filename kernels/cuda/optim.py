@@ -57,7 +57,7 @@ def _launch(
         singles = [_single(a) for a in arrays]
         rest(driver().xp, *([a] for a in singles), *numbers)
         if singles[0] is not arrays[0]:
-            arrays[0][...] = singles[0]  # type: ignore[index]
+            arrays[0][...] = singles[0]
 
 
 def _single(x: Any) -> Any:
