@@ -30,13 +30,18 @@ class T:
     lie: str = "plain"
     grad: bool = True
 
+    @property
+    def in_numpy(self) -> str:
+        """The dtype of the array, which the tensor is made from: PyTorch makes none from bfloat16."""
+        return "float32" if self.dtype == "bfloat16" else self.dtype
+
     def array(self, random: np.random.Generator) -> np.ndarray:
         shape = self.shape[::-1] if self.lie == "transposed" else self.shape
         if self.lie == "strided":
             shape = (*shape[:-1], 2 * shape[-1])
         if self.lie == "channels_last":
             shape = tuple(shape[i] for i in (0, 2, 3, 1))
-        out = np.array(self._numbers(random, shape)).astype(self.dtype)  # a copy: in C order
+        out = np.array(self._numbers(random, shape)).astype(self.in_numpy)  # a copy: in C order
         if self.lie == "transposed":
             return out.T
         if self.lie == "strided":
@@ -46,7 +51,7 @@ class T:
     def _numbers(self, random: np.random.Generator, shape: tuple[int, ...]) -> Any:
         kind = self.kind
         if not isinstance(kind, str):
-            return np.array(kind, dtype=self.dtype).reshape(shape)
+            return np.array(kind, dtype=self.in_numpy).reshape(shape)
         if kind.startswith("below"):
             return random.integers(0, int(kind.split()[1]), shape)
         if kind == "flags":
@@ -102,7 +107,8 @@ class Named:
         return self.name
 
 
-F16, F32, F64, I64, I32, U8, BOOL = map(Named, ("float16", "float32", "float64", "int64", "int32", "uint8", "bool"))
+BF16, F16, F32, F64 = map(Named, ("bfloat16", "float16", "float32", "float64"))
+I64, I32, U8, BOOL = map(Named, ("int64", "int32", "uint8", "bool"))
 CHANNELS_LAST, CONTIGUOUS, PRESERVE = map(Named, ("channels_last", "contiguous_format", "preserve_format"))
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()
 
@@ -113,7 +119,7 @@ def varied(tensor: T) -> list[T]:
     if len(tensor.shape) == 4:
         out.append(replace(tensor, lie="channels_last"))
     out += [replace(tensor, shape=()), replace(tensor, shape=(0, *tensor.shape[1:]))]
-    return out + [replace(tensor, dtype=dtype) for dtype in ("float32", "int64", "uint8", "bool")]
+    return out + [replace(tensor, dtype=dtype) for dtype in ("float32", "bfloat16", "int64", "uint8", "bool")]
 
 
 Arguments = dict[str, Any]

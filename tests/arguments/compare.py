@@ -23,7 +23,7 @@ _LACKS = (
     "positional|takes no keyword|does not have a device|INTERNAL ASSERT"
 )
 REFUSED = (ValueError, TypeError, RuntimeError, IndexError)  # NotImplementedError is a RuntimeError
-TOLERANCE = {"float64": 1e-9, "complex128": 1e-9, "float32": 2e-5, "complex64": 2e-5, "float16": 4e-3}
+TOLERANCE = {"float64": 1e-9, "complex128": 1e-9, "float32": 2e-5, "complex64": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
 
 
 @dataclass
@@ -40,6 +40,7 @@ def make(library: Any, value: Any, random: np.random.Generator, leaves: list[Any
     """What a table says, as an object of this library."""
     if isinstance(value, T):
         tensor = library.from_numpy(value.array(random))
+        tensor = tensor.bfloat16() if value.dtype == "bfloat16" else tensor
         if value.grad and tensor.is_floating_point():
             leaves.append(tensor.requires_grad_())
         return tensor
@@ -53,7 +54,12 @@ def make(library: Any, value: Any, random: np.random.Generator, leaves: list[Any
 
 
 def _plain(tensor: Any) -> np.ndarray:
-    return tensor.detach().numpy()
+    tensor = tensor.detach()
+    return (tensor.float() if _kind(tensor) == "bfloat16" else tensor).numpy()
+
+
+def _kind(tensor: Any) -> str:
+    return str(tensor.dtype).split(".")[1]
 
 
 def flat(result: Any) -> list[Any]:
@@ -70,7 +76,7 @@ def is_tensor(x: Any) -> bool:
 def describe(x: Any) -> Any:
     """A result, apart from the library it came from."""
     if is_tensor(x):
-        return _plain(x), str(x.dtype).split(".")[1], bool(x.requires_grad)
+        return _plain(x), _kind(x), bool(x.requires_grad)
     return str(x).removeprefix("torch.").removeprefix("tinycnn.") if not isinstance(x, int | float | bool) else x
 
 
@@ -84,13 +90,14 @@ def outcome(library: Any, call: Any, seed: int, what: Any) -> Outcome:
             found = flat(call(library, make(library, what, random, leaves)))
             results = [describe(x) for x in found]
             back = [x for x in found if is_tensor(x) and x.requires_grad]
-            cotangents = [random.standard_normal(tuple(x.shape)).astype(_plain(x).dtype) for x in back]
+            cotangents = [np.asarray(random.standard_normal(tuple(x.shape))) for x in back]
             if back:
-                library.autograd.backward(back, [library.from_numpy(c) for c in cotangents])
+                pairs = zip(cotangents, back, strict=True)
+                library.autograd.backward(back, [library.from_numpy(c).to(x.dtype) for c, x in pairs])
         except Exception as error:
             return Outcome(error=error)
     gradients = [None if x.grad is None else _plain(x.grad) for x in leaves]
-    kinds = [x[0].dtype.name for x in results if isinstance(x, tuple)] + [_plain(x).dtype.name for x in leaves]
+    kinds = [x[1] for x in results if isinstance(x, tuple)] + [_kind(x) for x in leaves]
     return Outcome(results, gradients, tolerance=max((TOLERANCE.get(k, 0.0) for k in kinds), default=0.0))
 
 

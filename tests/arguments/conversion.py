@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arguments.case import (
+    BF16,
     BOOL,
     CHANNELS_LAST,
     CONTIGUOUS,
@@ -37,7 +38,7 @@ TABLE = [
         "to",
         [{"input": x} for x in _KINDS],
         {
-            "dtype": [F32, F64, I64, BOOL, U8, None],
+            "dtype": [F32, F64, BF16, I64, BOOL, U8, None],
             "device": ["cpu", None],
             "copy": [False, True],
             "non_blocking": [False, True],
@@ -48,7 +49,7 @@ TABLE = [
     ),
     *(
         Entry(name, [{"input": x} for x in _KINDS], {"memory_format": [PRESERVE, CONTIGUOUS]})
-        for name in ("half", "float", "double", "byte", "char", "short", "int", "long", "bool")
+        for name in ("half", "bfloat16", "float", "double", "byte", "char", "short", "int", "long", "bool")
     ),
     Entry(
         "type",

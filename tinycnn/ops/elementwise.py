@@ -10,9 +10,9 @@ import math
 from typing import Any
 
 from ..autograd import Op, Tensor
-from ..backend.dtypes import float_info, get_default_dtype
+from ..backend.dtypes import HALVES, float_info, get_default_dtype
 from .arithmetic import where
-from .broadcast import operands, result_type, shape_of, sum_to, to_floating
+from .broadcast import cast, operands, result_type, shape_of, sum_to, to_floating
 from .registry import Make, Sample, add_method, op
 
 __all__ = [
@@ -764,6 +764,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """
     if decimals == 0 or expect_tensor("round", input).array.dtype.kind in "biu":
         return _to_whole("round", input, "rint")
+    if input.array.dtype.char in HALVES:  # too few digits to round the product before it is rounded
+        return cast(round(input.float(), decimals=decimals), input.dtype)
     scale = 10.0**decimals
     return _to_whole("round", input * scale, "rint") / scale
 
