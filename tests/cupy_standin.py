@@ -38,7 +38,7 @@ _KEEP_ORDER = frozenset(
 )
 _VIEWS = frozenset("ravel".split())  # may share it, but in C order
 # The little that CuPy is asked to do with bfloat16: to make, move and convert such arrays, and to add, multiply and
-# negate them. It can do more, but that is young, has gaps and differs from NumPy in what numbers do to the dtype.
+# negate them. It can do more, but that is young.
 _OF_BFLOAT16 = _KEEP_ORDER | frozenset(
     "add ascontiguousarray full full_like may_share_memory multiply negative ones ravel zeros".split()
 )

@@ -42,7 +42,6 @@ SKIPPED = {
     "element type uint16": "test_*_uint16 test_*_uint16_expanded test_bitwise_not_3d",
     "element type uint32": "test_*_uint32 test_*_uint32_expanded",
     "element type uint64": "test_*_uint64 test_*_uint64_expanded test_bitwise_*_ui64_bcast_3v1d",
-    "element type bfloat16": "test_*_bfloat16* test_*_bf16_expanded test_cast*_BFLOAT16 test_cast*_BFLOAT16_*",
     "element type float8": "test_cast*_FLOAT8E*",
     "element type float4": "test_cast*_FLOAT4E2M1*",
     "element type int2": "test_cast*_INT2*",

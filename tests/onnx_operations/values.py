@@ -15,7 +15,7 @@ class RefusedError(Exception):
     """What a test asks for and tinycnn does not have."""
 
 
-KINDS = "bool uint8 int8 int16 int32 int64 float16 float32 float64 complex64 complex128".split()
+KINDS = "bool uint8 int8 int16 int32 int64 bfloat16 float16 float32 float64 complex64 complex128".split()
 
 
 def kind_of(dtype: Any) -> Any:
