@@ -574,8 +574,7 @@ def markdown(results: dict[str, Any]) -> str:
     if "steps" in parts:
         lines += ["", "## Training steps beside PyTorch eager", ""]
         lines += [
-            "Single: float32, with TF32 in the convolutions of both, as is PyTorch's default. Half precision: the same "
-            "dtype on both sides, by autocast.",
+            "Single: float32, with TF32 in convolutions, PyTorch's default. Half precision: autocast, on both sides.",
             "",
         ]
         lines += ["| case | precision | tinycnn, ms | PyTorch, ms | PyTorch / tinycnn | tinycnn, MiB | PyTorch, MiB |"]

@@ -25,7 +25,10 @@ from onnx_operations.layers import dropout  # noqa: E402
 from onnx_operations.skipped import OTHERS, SKIPPED  # noqa: E402
 from onnx_operations.values import RefusedError, kind_of  # noqa: E402
 
-RTOL, ATOL = {"float16": 2e-3, "bfloat16": 8e-3}, {"float16": 1e-3, "bfloat16": 8e-3}  # else 1e-5 and 2e-6; ONNX asks for 1e-3
+RTOL, ATOL = (
+    {"float16": 2e-3, "bfloat16": 8e-3},
+    {"float16": 1e-3, "bfloat16": 8e-3},
+)  # else 1e-5 and 2e-6; ONNX asks for 1e-3
 FOUR_DIGITS = {"test_averagepool_2d_ceil_last_window_starts_on_pad"}  # its outputs are written so
 
 

@@ -421,7 +421,8 @@ def _refuse_mixed_devices(cls: type[Function], args: tuple[Any, ...]) -> NoRetur
 
 
 def has_nan(tensor: Tensor) -> bool:
-    return tensor.array.dtype.char in INEXACT and bool(tensor.backend.isnan(widened(tensor.array)).any())
+    backend = tensor.backend
+    return tensor.array.dtype.char in INEXACT and bool(backend.isnan(backend.widened(tensor.array)).any())
 
 
 def _check_forward(ctx: Node, args: tuple[Any, ...], outputs: list[Tensor]) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import Array, Backend, device, device_of, get_backend
-from ..backend.base import widened
 from ..backend.dtypes import (
     FLOATING,
     INEXACT,
@@ -297,8 +296,8 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        other = widened(value.array) if isinstance(value, Tensor) else value
-        return bool((widened(self.array) == other).any())
+        other = value.backend.widened(value.array) if isinstance(value, Tensor) else value
+        return bool((self.backend.widened(self.array) == other).any())
 
     # ---- the graph --------------------------------------------------------------------------------------------------
 

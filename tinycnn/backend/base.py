@@ -283,6 +283,10 @@ class Backend:
         """The array on the CPU: itself on the CPU, a copy from a GPU."""
         raise NotImplementedError
 
+    def widened(self, array: Array) -> Array:
+        """A half-precision array in float32; any other as it is."""
+        return self.on_device(widened, array)
+
     def check_dtype(self, kind: Any) -> None:
         """Raise a TypeError if arrays here cannot have this dtype of NumPy's."""
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from ..autograd import Op, Tensor, is_grad_enabled, wrap
 from ..autograd.conversion import as_array
 from ..backend import Backend, backend_of
-from ..backend.base import widened
 from .arithmetic import where
 from .broadcast import cast, holds, scalar_of, sum_to
 from .registry import Make, add_method, op
@@ -767,7 +766,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
 
 def _order(x: Tensor, dim: int, descending: bool) -> Any:
     """The indices (an array) that sort x along dim, NaN greatest; equal elements keep their order."""
-    backend, array = x.backend, widened(x.array)
+    backend, array = x.backend, x.backend.widened(x.array)
     if not descending:
         return backend.argsort(array, axis=dim, kind="stable")
     backwards = backend.flip(array, dim)  # sorted up and read from behind: down, and ties still in their order

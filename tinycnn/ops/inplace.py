@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd import Tensor, is_grad_enabled, no_grad, wrap
-from ..backend.base import widened
 from ..backend.dtypes import FLOATING
 from ..backend.generator import random_source
 from .arithmetic import times
@@ -202,7 +201,7 @@ def _uniform(self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: An
     _floating_only("uniform_", self)
     if from_ > to:
         raise ValueError(f"uniform_: expected bounds in order, got [{from_}, {to})")
-    values = widened(random_array("uniform", self.backend, self.array.shape, self.dtype, generator))
+    values = self.backend.widened(random_array("uniform", self.backend, self.array.shape, self.dtype, generator))
     return _copy(self, wrap(values * (to - from_) + from_, self.backend))
 
 
@@ -216,7 +215,7 @@ def _normal(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any
     _floating_only("normal_", self)
     if std < 0:
         raise ValueError(f"normal_: std must not be negative, got {std}")
-    values = widened(random_array("normal", self.backend, self.array.shape, self.dtype, generator))
+    values = self.backend.widened(random_array("normal", self.backend, self.array.shape, self.dtype, generator))
     return _copy(self, wrap(values * std + mean, self.backend))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor
-from ..backend.base import widened
 from ..backend.dtypes import INEXACT, int64
 from .activation import log_softmax, logsigmoid
 from .arithmetic import where
@@ -467,7 +466,7 @@ def binary_cross_entropy(
     check_floating("binary_cross_entropy", input=input, target=target)
     _check_factors("binary_cross_entropy", input, weight=weight)
     for what, x in (("input", input), ("target", target)):
-        numbers = widened(x.array)
+        numbers = x.backend.widened(x.array)
         if numbers.size and not (0 <= float(x.backend.min(numbers)) and float(x.backend.max(numbers)) <= 1):
             hint = "; for scores use the version with logits" if x is input else ""
             raise ValueError(f"binary_cross_entropy: {what} must lie between 0 and 1{hint}")

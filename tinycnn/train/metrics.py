@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Tensor, no_grad, wrap
-from ..backend.base import widened
 
 
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
@@ -55,7 +54,7 @@ def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> float:
 @no_grad()
 def count_top_k(logits: Tensor, labels: Tensor, k: int) -> Tensor:
     """How many rows of logits (N, K) have the label's entry among their k largest, as a tensor of one number."""
-    backend, column, scores = logits.backend, labels.array[:, None], widened(logits.array)
+    backend, column, scores = logits.backend, labels.array[:, None], logits.backend.widened(logits.array)
     own = backend.take_along_axis(scores, column, 1)
     before = backend.arange(scores.shape[1])[None, :] < column
     # A label whose entry is NaN is among nobody's largest: no comparison holds, so it is counted out by hand.
