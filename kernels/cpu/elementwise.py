@@ -157,3 +157,12 @@ def gelu_backward(g: Array, x: Array) -> Array:
     flat = Flat(x, g)
     _gelu_backward(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
     return flat.result()
+
+
+def silu(x: Array) -> Array:
+    return x * sigmoid(x)
+
+
+def silu_backward(g: Array, x: Array) -> Array:
+    s = sigmoid(x)
+    return g * s + sigmoid_backward(g * x, s)

@@ -1,73 +1,66 @@
-"""Activations: what `elementwise.cu` computes, on arrays without gaps in any order of their axes."""
+"""Chains of element-wise operations, each in one launch of `elementwise.cu`: the reference's formulas by their names.
+
+Arrays may lie in memory in any order of their axes, and any of them may be one number, also one that was broadcast. The
+result lies as the last of the others does: a gradient's formula takes the gradient first, then what its result has to
+be like. Others are copied to that order first.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .layout import blocks_for, dense, empty, in_order
-from .loader import Array, Kernel
+import numpy as np
 
+from ..reference.elementwise import FORMULAS
+from .formulas import arguments_of, header
+from .layout import blocks_for, empty, in_order, order_of
+from .loader import GENERATED, Array, Kernel, driver
+
+GENERATED["formulas.cuh"] = lambda: header(FORMULAS)
+
+_INPUTS, _NUMBERS = 3, 2  # as in elementwise.cu
 _THREADS = 256
 _PER_THREAD = 4  # about what one access of 16 bytes brings
 
-_relu = Kernel("elementwise", "relu")
-_relu_backward = Kernel("elementwise", "relu_backward")
-_leaky_relu = Kernel("elementwise", "leaky_relu")
-_leaky_relu_backward = Kernel("elementwise", "leaky_relu_backward")
-_sigmoid = Kernel("elementwise", "sigmoid")
-_sigmoid_backward = Kernel("elementwise", "sigmoid_backward")
-_tanh_backward = Kernel("elementwise", "tanh_backward")
-_gelu = Kernel("elementwise", "gelu")
-_gelu_backward = Kernel("elementwise", "gelu_backward")
+_chain = Kernel("elementwise", "chain", variants=([f"formula::{formula.__name__}" for formula in FORMULAS],))
 
 
-def _map(kernel: Kernel, x: Array, *numbers: Any) -> Array:
-    x, order = dense(x)
-    y = empty(x.shape, x.dtype, order)
-    kernel.launch(x.dtype, (blocks_for(x.size, _THREADS * _PER_THREAD),), (_THREADS,), x, y, x.size, *numbers)
+def _is_single(x: Array) -> bool:
+    return x.size == 1 or not any(x.strides)
+
+
+def _run(name: str, arrays: Sequence[Array], numbers: Sequence[float]) -> Array:
+    shape, kind = arrays[-1].shape, arrays[-1].dtype
+    if any(x.shape != shape for x in arrays):
+        shape = np.broadcast_shapes(*(x.shape for x in arrays))
+    orders = [order_of(x) for x in arrays if x.shape == shape and not _is_single(x)]
+    order = (orders[-1] if orders else None) or tuple(range(len(shape)))
+    y = empty(shape, kind, order)
+    single, given = 0, []
+    for k, x in enumerate(arrays):
+        if x.dtype != kind:
+            x = x.astype(kind)
+        if _is_single(x):
+            single |= 1 << k
+        else:
+            x = in_order(x if x.shape == shape else driver().xp.broadcast_to(x, shape), order)
+        given.append(x)
+    given += [None] * (_INPUTS - len(given))
+    grid = (blocks_for(y.size, _THREADS * _PER_THREAD),)
+    numbers = (*numbers, 0.0, 0.0)[:_NUMBERS]
+    _chain.launch((kind, f"formula::{name}"), grid, (_THREADS,), *given, y, y.size, single, *numbers)
     return y
 
 
-def _map2(kernel: Kernel, g: Array, x: Array, *numbers: Any) -> Array:
-    """The result has the layout of x, which an activation's gradient goes back to."""
-    x, order = dense(x)
-    gx = empty(x.shape, x.dtype, order)
-    grid = (blocks_for(x.size, _THREADS * _PER_THREAD),)
-    kernel.launch(x.dtype, grid, (_THREADS,), in_order(g, order), x, gx, x.size, *numbers)
-    return gx
+def _kernel(formula: Callable[..., Any]) -> Callable[..., Array]:
+    name, inputs = formula.__name__, len(arguments_of(formula)[0])
+
+    def kernel(*args: Any) -> Array:
+        return _run(name, args[:inputs], args[inputs:])
+
+    kernel.__name__ = kernel.__qualname__ = name
+    return kernel
 
 
-def relu(x: Array) -> Array:
-    return _map(_relu, x)
-
-
-def relu_backward(g: Array, y: Array) -> Array:
-    return _map2(_relu_backward, g, y)
-
-
-def leaky_relu(x: Array, slope: float) -> Array:
-    return _map(_leaky_relu, x, slope)
-
-
-def leaky_relu_backward(g: Array, x: Array, slope: float) -> Array:
-    return _map2(_leaky_relu_backward, g, x, slope)
-
-
-def sigmoid(x: Array) -> Array:
-    return _map(_sigmoid, x)
-
-
-def sigmoid_backward(g: Array, y: Array) -> Array:
-    return _map2(_sigmoid_backward, g, y)
-
-
-def tanh_backward(g: Array, y: Array) -> Array:
-    return _map2(_tanh_backward, g, y)
-
-
-def gelu(x: Array) -> Array:
-    return _map(_gelu, x)
-
-
-def gelu_backward(g: Array, x: Array) -> Array:
-    return _map2(_gelu_backward, g, x)
+globals().update({formula.__name__: _kernel(formula) for formula in FORMULAS})

@@ -133,7 +133,7 @@ def _activation(name: str, *rest: Any, both: bool) -> None:
     CHECKS[name] = run
 
 
-for _name in ("relu", "sigmoid", "gelu"):
+for _name in ("relu", "sigmoid", "gelu", "silu"):
     _activation(_name, both=False)
     _activation(f"{_name}_backward", both=True)
 _activation("tanh_backward", both=True)
@@ -148,6 +148,21 @@ def misaligned_arrays(dtype: str) -> None:
         for n in (1, 7, 64, 1029):
             whole = stored(numbers(n + begin), dtype)
             same("relu", cuda.KERNELS["relu"](whole[begin:]), np.maximum(loaded(whole[begin:]), 0), dtype=dtype)
+
+
+@check
+def chains_of_any_shapes(dtype: str) -> None:
+    """A gradient that is one number for all, as that of a sum; one that has to be repeated, or lies otherwise."""
+    x = numbers(2, 3, 5, 4)
+    for shape in ((), (1,), (1, 1, 1, 1), (3, 1, 1), (4,), (2, 3, 5, 4)):
+        g = np.asarray(numbers(*shape, seed=1))
+        for what in (stored(g, dtype), np.broadcast_to(stored(g, dtype), x.shape)):
+            for laid in laid_out(stored(x, dtype)):
+                found = cuda.KERNELS["silu_backward"](what, laid)
+                assert (found.strides == laid.strides) or not laid.flags.forc
+                same("silu_backward", found, reference.silu_backward(np, g, loaded(laid)), 8, dtype)
+    one = stored(np.asarray(numbers(1)), dtype)
+    same("relu_backward", cuda.KERNELS["relu_backward"](one, one), loaded(one) * (loaded(one) > 0), dtype=dtype)
 
 
 # ---- pooling ---------------------------------------------------------------------------------------------------------
@@ -411,6 +426,47 @@ def optimizer_steps(dtype: str) -> None:
                 for k, some in enumerate(states):
                     if some[i] is not None and kinds[k] != "count":
                         same(f"{name}, state {k} of {i}", some[i], expected[i][2 + k], 64, wide(dtype))
+
+
+def _gradients(dtype: str) -> list[Array]:
+    shapes = [(3,), (5000,), (2, 3, 4, 4), (0,), (), *((k % 7 + 1,) for k in range(70))]
+    found = [stored(np.asarray(numbers(*s, seed=2)), dtype) for s in shapes]
+    found[2] = LAYOUTS["channels-last"](found[2])
+    if dtype != "uint16":
+        found.append(LAYOUTS["spread"](stored(numbers(2, 3, 4, 4), dtype)))
+    return found
+
+
+@check
+def norm_of_gradients(dtype: str) -> None:
+    for p in (2.0, 1.0, math.inf, 3.0, 0.5):
+        grads = _gradients(dtype)
+        for some in (grads, grads[3:4], grads[:1]):
+            expected = reference.norm_of(np, [loaded(g) for g in some], p)
+            same(f"norm_of, p = {p}", cuda.KERNELS["norm_of"](some, p), expected, 64, wide(dtype))
+        if dtype != "uint16":
+            grads[7][0] = np.nan
+            assert np.isnan(cuda.KERNELS["norm_of"](grads, p))
+
+
+@check
+def scaled_gradients(dtype: str) -> None:
+    for norm, most in ((8.0, 2.0), (1.0, 2.0), (np.nan, 1.0)):
+        found, expected = _gradients(dtype), [loaded(g).copy() for g in _gradients(dtype)]
+        cuda.KERNELS["clip_to_norm"](found, np.asarray(norm, wide(dtype)), most)
+        reference.clip_to_norm(np, expected, np.asarray(norm), most)
+        for a, b in zip(found, expected, strict=True):
+            same("clip_to_norm", a, b, 4, dtype)
+    for wrong in (None, np.inf, -np.inf, np.nan):
+        grads = _gradients(dtype)
+        if wrong is not None:
+            grads[9][-1:] = stored(np.asarray([wrong]), dtype)
+        expected, bad, told = [loaded(g).copy() for g in grads], np.zeros((), np.int32), np.zeros((), np.int32)
+        cuda.KERNELS["unscale"](grads, 0.125, bad)
+        reference.unscale(np, expected, 0.125, told)
+        assert bad == told == (wrong is not None)
+        for a, b in zip(grads, expected, strict=True):
+            same("unscale", a, b, 4, dtype)
 
 
 @check

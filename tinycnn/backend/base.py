@@ -100,6 +100,12 @@ class Kernels:
             self._fast = {} if self._fast_module is None else dict(importlib.import_module(self._fast_module).KERNELS)
         return self._fast
 
+    @staticmethod
+    def formula(name: str) -> Callable[..., Any]:
+        """The reference's function of that name, which takes the array library first."""
+        function: Callable[..., Any] = getattr(importlib.import_module("tinycnn.kernels.reference"), name)
+        return function
+
     def _bind(self, name: str) -> Callable[..., Any]:
         module = importlib.import_module("tinycnn.kernels.reference")
         if name not in module.KERNELS:
@@ -116,19 +122,20 @@ class Kernels:
                 return _round_to_half(call(*(_widen_half(a) for a in (first, *args))))
             return reference(xp, first, *args)
 
-        def call_on_lists(arrays: Sequence[Array], *args: Any) -> None:
+        def call_on_lists(arrays: Sequence[Array], *args: Any) -> Any:
             kind = arrays[0].dtype.char
             wanted = kind in kinds and (_local.mode or _default_mode) == "fast"
             fast = self.fast_kernels().get(name) if wanted else None
             if fast is not None:
-                fast(arrays, *args)
-            elif kind == "e":
-                wide = [_widen_half(a) for a in arrays]
-                call_on_lists(wide, *([*map(_widen_half, a)] if isinstance(a, list) else a for a in args))
+                return fast(arrays, *args)
+            if kind != "e":
+                return reference(xp, arrays, *args)
+            wide = [_widen_half(a) for a in arrays]
+            found = call_on_lists(wide, *([*map(_widen_half, a)] if isinstance(a, list) else a for a in args))
+            if found is None:  # they were changed in place
                 for array, result in zip(arrays, wide, strict=True):
                     array[...] = result
-            else:
-                reference(xp, arrays, *args)
+            return found
 
         chosen: Callable[..., Any] = call_on_lists if name in module.ON_LISTS else call
         chosen.__name__ = chosen.__qualname__ = name

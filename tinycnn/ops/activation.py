@@ -13,7 +13,8 @@ from typing import Any
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
 from .arithmetic import where
 from .broadcast import cast
-from .elementwise import erf, exp, expect_tensor, floating
+from .elementwise import exp, expect_tensor, floating
+from .pointwise import Pointwise
 from .reduce import as_optional_dtype, one_dim
 from .registry import Make, Sample, op
 
@@ -34,51 +35,22 @@ __all__ = [
 ]
 
 
-class ReLU(Op):
+class ReLU(Pointwise):
     """y = max(x, 0); dx = g where y > 0, else 0."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = ctx.backend.asarray(ctx.backend.kernels.relu(x))
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (y,) = ctx.saved_tensors
-        return (where(y > 0, g, 0.0) if is_grad_enabled() else run_kernel("relu_backward", g, y),)
+    kernel, gradients, keeps = "relu", ("relu_backward",), (-1,)
 
 
-class LeakyReLU(Op):
+class LeakyReLU(Pointwise):
     """x where x > 0, else slope * x; dx = g where x > 0, else slope * g."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, slope: float) -> Any:
-        ctx.slope = slope
-        ctx.save_for_backward(x)
-        return ctx.backend.kernels.leaky_relu(x, slope)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
-        if is_grad_enabled():
-            return where(x > 0, g, g * ctx.slope), None
-        return run_kernel("leaky_relu_backward", g, x, ctx.slope), None
+    kernel, gradients = "leaky_relu", ("leaky_relu_backward",)
 
 
-class Sigmoid(Op):
+class Sigmoid(Pointwise):
     """y = 1 / (1 + e^-x); dx = g * y * (1 - y)."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = ctx.backend.asarray(ctx.backend.kernels.sigmoid(x))
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (y,) = ctx.saved_tensors
-        return (g * (y * (1 - y)) if is_grad_enabled() else run_kernel("sigmoid_backward", g, y),)
+    kernel, gradients, keeps = "sigmoid", ("sigmoid_backward",), (-1,)
 
 
 class Tanh(Op):
@@ -96,22 +68,16 @@ class Tanh(Op):
         return (g * (1 - y * y) if is_grad_enabled() else run_kernel("tanh_backward", g, y),)
 
 
-class GELU(Op):
+class GELU(Pointwise):
     """x * Phi(x), Phi the normal distribution function; dx = g * (Phi(x) + x * phi(x)), phi its density."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        ctx.save_for_backward(x)
-        return ctx.backend.kernels.gelu(x)
+    kernel, gradients = "gelu", ("gelu_backward",)
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
-        if not is_grad_enabled():
-            return (run_kernel("gelu_backward", g, x),)
-        distribution = (1 + erf(x * math.sqrt(0.5))) * 0.5
-        density = exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
-        return (g * (distribution + x * density),)
+
+class SiLU(Pointwise):
+    """x * s with s = 1 / (1 + e^-x); dx = g * (s + x * s * (1 - s))."""
+
+    kernel, gradients = "silu", ("silu_backward",)
 
 
 class Softplus(Op):
@@ -338,8 +304,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
         >>> tinycnn.silu(tinycnn.tensor([-1.0, 2.0]))
         tensor([-0.2689,  1.7616])
     """
-    x = floating("silu", input)
-    return x * sigmoid(x)
+    return SiLU.apply(floating("silu", input))
 
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), alpha=0.5)], method=False, kinks="0")
