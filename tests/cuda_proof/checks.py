@@ -16,6 +16,7 @@ from layouts import LAYOUTS
 
 from tinycnn.kernels import cuda, reference
 from tinycnn.kernels.cuda.dropout import dropout as drop
+from tinycnn.kernels.cuda.formulas import arguments_of
 from tinycnn.kernels.cuda.layout import dense
 
 Array = Any
@@ -120,25 +121,38 @@ def _is_image(a: Any) -> bool:
 # ---- element-wise ----------------------------------------------------------------------------------------------------
 
 
-def _activation(name: str, *rest: Any, both: bool) -> None:
-    @functools.wraps(_activation)
+NUMBERS = {
+    "leaky_relu": (0.25,),
+    "softplus": (2.0, 3.0),
+    "elu": (0.75,),
+    "hardtanh": (-1.5, 2.0),
+    "smooth_error": (0.5,),
+}
+
+
+def _formula(formula: Callable[..., Any]) -> None:
+    """A chain of operations: every array of any layout, also with infinities; probabilities where it wants them."""
+    name = formula.__name__
+    inputs, numbers_of = arguments_of(formula)
+    rest = NUMBERS[name.removesuffix("_backward").removesuffix("_target")] if numbers_of else ()
+
+    @functools.wraps(_formula)
     def run(dtype: str) -> None:
         for shape in (*SHAPES, (37,), (), (0,)):
-            x = np.asarray(numbers(*shape))
-            if x.size > 20:
-                x.flat[[3, 7, 11]] = np.nan, np.inf, -np.inf
-            args = (np.asarray(numbers(*shape, seed=1)), x) if both else (x,)
-            against_reference(name, dtype, *args, *rest)
+            arrays = [np.asarray(numbers(*shape, seed=k)) for k in range(len(inputs))]
+            if "binary" in name:
+                least = 0.25 * (dtype == "float16")  # 1 / x is soon too large for it
+                arrays[-2:] = [np.asarray(abs(x) / 16 + least) for x in arrays[-2:]]
+            elif arrays[-1].size > 20:
+                arrays[-1].flat[[3, 7, 11]] = np.nan, np.inf, -np.inf
+            terms = 64 if name == "gelu_tanh_backward" else 1  # 1 - tanh^2 loses digits where it is small
+            against_reference(name, dtype, *arrays, *rest, terms=terms)
 
     CHECKS[name] = run
 
 
-for _name in ("relu", "sigmoid", "gelu", "silu"):
-    _activation(_name, both=False)
-    _activation(f"{_name}_backward", both=True)
-_activation("tanh_backward", both=True)
-_activation("leaky_relu", 0.25, both=False)
-_activation("leaky_relu_backward", 0.25, both=True)
+for _each in reference.FORMULAS:
+    _formula(_each)
 
 
 @check

@@ -6,12 +6,10 @@ then it is the same formula made of recorded operations.
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
-from .arithmetic import where
 from .broadcast import cast
 from .elementwise import exp, expect_tensor, floating
 from .pointwise import Pointwise
@@ -80,55 +78,34 @@ class SiLU(Pointwise):
     kernel, gradients = "silu", ("silu_backward",)
 
 
-class Softplus(Op):
+class GELUTanh(Pointwise):
+    """x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))), which is near GELU."""
+
+    kernel, gradients = "gelu_tanh", ("gelu_tanh_backward",)
+
+
+class Softplus(Pointwise):
     """log(1 + e^(beta x)) / beta, or x itself where beta x > threshold; dx = g / (1 + e^(-beta x)), or g there."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, beta: float, threshold: float) -> Any:
-        be = ctx.backend
-        ctx.beta, ctx.threshold = beta, threshold
-        ctx.save_for_backward(x)
-        z = x * beta
-        y = be.log1p(be.exp(z)) if z.dtype.kind == "c" else be.logaddexp(z, be.zeros((), z.dtype))
-        return be.where(z.real > threshold, x, y / beta)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
-        z = x * ctx.beta
-        return where(z > ctx.threshold, g, g * sigmoid(z)), None, None
+    kernel, gradients = "softplus", ("softplus_backward",)
 
 
-class ELU(Op):
+class LogSigmoid(Pointwise):
+    """-log(1 + e^-x); dx = g / (1 + e^x)."""
+
+    kernel, gradients = "logsigmoid", ("logsigmoid_backward",)
+
+
+class ELU(Pointwise):
     """y = x where x > 0, else alpha * (e^x - 1); dx = g where x > 0, else g * (y + alpha)."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, alpha: float) -> Any:
-        be = ctx.backend
-        ctx.alpha = alpha
-        y = be.asarray(be.where(x > 0, x, alpha * be.expm1(be.minimum(x, 0))))
-        ctx.save_for_backward(x, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        x, y = ctx.saved_tensors
-        return where(x > 0, g, g * (y + ctx.alpha)), None
+    kernel, gradients, keeps = "elu", ("elu_backward",), (0, -1)
 
 
-class HardTanh(Op):
+class HardTanh(Pointwise):
     """x held between low and high; dx = g where x is between them, else 0, also on the bounds themselves."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, low: float, high: float) -> Any:
-        be = ctx.backend
-        ctx.save_for_backward((x > low) & (x < high))
-        return be.minimum(be.maximum(x, be.asarray(low, dtype=x.dtype)), be.asarray(high, dtype=x.dtype))
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (inside,) = ctx.saved_tensors
-        return where(inside, g, 0.0), None, None
+    kernel, gradients, keeps = "hardtanh", ("hardtanh_backward",), (-1,)
 
 
 class Softmax(Op):
@@ -256,7 +233,7 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
         return GELU.apply(x)
     if approximate != "tanh":
         raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-    return x * 0.5 * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
+    return GELUTanh.apply(x)
 
 
 @op(
@@ -292,7 +269,7 @@ def logsigmoid(input: Tensor) -> Tensor:
         >>> tinycnn.nn.functional.logsigmoid(tinycnn.tensor([0.0, -100.0]))
         tensor([  -0.6931, -100.0000])
     """
-    return -Softplus.apply(-floating("logsigmoid", input), 1.0, math.inf)
+    return LogSigmoid.apply(floating("logsigmoid", input))
 
 
 @op(_anywhere, analytic=True, method=False)
@@ -337,7 +314,8 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
-    return HardTanh.apply(expect_tensor("hardtanh", input), min_val, max_val)
+    number = int if expect_tensor("hardtanh", input).array.dtype.kind in "iu" else float
+    return HardTanh.apply(input, number(min_val), number(max_val))
 
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(8, gap=1.1))], method=False, kinks="0 and 6")
