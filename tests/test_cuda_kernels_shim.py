@@ -286,16 +286,16 @@ class Recorder:
 
 def test_numbers_are_wrapped_in_their_parameters_types() -> None:
     kernel, leaky = loader.Kernel.registry["elementwise", "chain"], "formula::leaky_relu"
-    args = np.zeros(3), None, None, np.zeros(3), 3, 0, 1, 0
+    args = np.zeros(3), None, None, np.zeros(3), 3, 3, 0, 0, 0, 0, 1, 0
     with loader.use_driver(Recorder()) as driver:
         kernel.launch((np.dtype("float64"), leaky), (2,), (32,), *args)
         kernel.launch(("uint16", leaky), (2,), (32,), *args)
         kernel.launch(("float32", leaky), (0,), (32,), *args)
     assert [call[0] for call in driver.calls] == [f"chain<double, {leaky}>", f"chain<bfloat16, {leaky}>"]
-    arrays = [np.ndarray, np.uint64, np.uint64, np.ndarray, np.int64, np.uint32]
+    arrays = [np.ndarray, np.uint64, np.uint64, np.ndarray, *[np.int64] * 5, np.uint32]
     types = [[type(a) for a in call[3]] for call in driver.calls]
     assert types == [[*arrays, np.float64, np.float64], [*arrays, np.float32, np.float32]]
-    with loader.use_driver(Recorder()), pytest.raises(TypeError, match=f"chain<float, {leaky}> takes 8 .*, got 1"):
+    with loader.use_driver(Recorder()), pytest.raises(TypeError, match=f"chain<float, {leaky}> takes 12 .*, got 1"):
         kernel.launch(("float32", leaky), (1,), (32,), 1)
     with loader.use_driver(Recorder()), pytest.raises(OverflowError):
         loader.Kernel.registry["pool", "max_pool2d"].launch(("float32", True), (1,), (1,), *[None] * 3, *[2**40] * 14)

@@ -40,33 +40,41 @@ struct alignas(16) Pack {
     T at[size];
 };
 
+// Divisions of 64 bits take several times as long as those of 32: few need them.
+__device__ __forceinline__ long long quotient(long long i, long long width) {
+    return (i | width) >> 32 == 0 ? (long long)((unsigned)i / (unsigned)width) : i / width;
+}
 __device__ __forceinline__ bool aligned(const void* p) { return (unsigned long long)p % 16 == 0; }
 
-// y[i] = F(a[i], b[i], c[i], numbers p, q) for all i below n. An input whose bit in `single` is set is one number for all i;
-// inputs that F does not have are null.
+// y[i] = F(a[i], b[i], c[i], numbers p, q) for all i below n. y has no gaps. An input is rows of `width` neighbouring
+// numbers, one row every so many numbers (`of_a` for a): some channels of a larger image, or with a step of 0 the same row
+// again and again. An input whose bit in `single` is set has one number a row. An input that F does not have is null.
 template <typename T, typename F>
 __global__ void chain(const T* __restrict__ a, const T* __restrict__ b, const T* __restrict__ c, T* __restrict__ y,
-    long long n, unsigned single, Wide<T> p, Wide<T> q) {
+    long long n, long long width, long long of_a, long long of_b, long long of_c, unsigned single, Wide<T> p, Wide<T> q) {
     typedef Wide<T> W;
     const T* from[INPUTS] = {a, b, c};
+    const long long step[INPUTS] = {of_a, of_b, of_c};
     const W number[2] = {p, q};
-    bool packed = aligned(y);
-    Pack<T> read[F::inputs], to;
+    const int size = Pack<T>::size;
+    bool line = width == n, packed = aligned(y) && (line || width % size == 0);
 #pragma unroll
-    for (int k = 0; k < F::inputs; ++k) {
-        bool one = single >> k & 1;
-        packed = packed && (one || aligned(from[k]));
-        T first = from[k][0];
-#pragma unroll
-        for (int j = 0; j < Pack<T>::size; ++j) read[k].at[j] = first;
-    }
-    long long packs = packed ? n / Pack<T>::size : 0;
+    for (int k = 0; k < F::inputs; ++k)
+        if (!(single >> k & 1)) packed = packed && aligned(from[k]) && (line || step[k] % size == 0);
+    long long packs = packed ? n / size : 0;
     for (long long i = first_index(); i < packs; i += index_step()) {
+        long long row = line ? 0 : quotient(i * size, width), column = i * size - row * width;
+        Pack<T> read[F::inputs], to;
 #pragma unroll
-        for (int k = 0; k < F::inputs; ++k)
-            if (!(single >> k & 1)) read[k] = reinterpret_cast<const Pack<T>*>(from[k])[i];
+        for (int k = 0; k < F::inputs; ++k) {
+            const T* begin = from[k] + row * step[k];
+            if (single >> k & 1) {
 #pragma unroll
-        for (int j = 0; j < Pack<T>::size; ++j) {
+                for (int j = 0; j < size; ++j) read[k].at[j] = *begin;
+            } else read[k] = *reinterpret_cast<const Pack<T>*>(begin + column);
+        }
+#pragma unroll
+        for (int j = 0; j < size; ++j) {
             W in[F::inputs];
 #pragma unroll
             for (int k = 0; k < F::inputs; ++k) in[k] = W(read[k].at[j]);
@@ -74,10 +82,11 @@ __global__ void chain(const T* __restrict__ a, const T* __restrict__ b, const T*
         }
         reinterpret_cast<Pack<T>*>(y)[i] = to;
     }
-    for (long long i = packs * Pack<T>::size + first_index(); i < n; i += index_step()) {
+    for (long long i = packs * size + first_index(); i < n; i += index_step()) {
+        long long row = line ? 0 : quotient(i, width), column = i - row * width;
         W in[F::inputs];
 #pragma unroll
-        for (int k = 0; k < F::inputs; ++k) in[k] = W(from[k][single >> k & 1 ? 0 : i]);
+        for (int k = 0; k < F::inputs; ++k) in[k] = W(from[k][row * step[k] + (single >> k & 1 ? 0 : column)]);
         y[i] = T(F::of(in, number));
     }
 }

@@ -20,7 +20,7 @@ because then the matrix product behind a convolution writes its result in place 
 from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
 from .elementwise import FORMULAS
 from .gradients import clip_to_norm, norm_of, unscale
-from .join import add, concatenate
+from .join import concatenate
 from .linalg import matmul
 from .norm import (
     batch_norm_backward,
@@ -49,7 +49,6 @@ globals().update(_FORMULAS)
 KERNELS = (
     *_FORMULAS,
     "adagrad_steps",
-    "add",
     "adam_steps",
     "adaptive_max_pool2d",
     "avg_pool2d",

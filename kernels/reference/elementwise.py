@@ -1,4 +1,4 @@
-"""Activations and losses: one formula a function, the same for every element.
+"""Sums, activations and losses: one formula a function, the same for every element.
 
 A `*_backward` takes the gradient g of the output and what its formula is shortest in: the inputs, or the output y.
 
@@ -30,6 +30,11 @@ def _erf(xp: Any, x: Array) -> Array:
 
 def _normal_cdf(xp: Any, x: Array) -> Array:
     return (_erf(xp, x * math.sqrt(0.5)) + 1) * 0.5
+
+
+def add(xp: Any, a: Array, b: Array) -> Array:
+    """a + b."""
+    return a + b
 
 
 def relu(xp: Any, x: Array) -> Array:
@@ -237,6 +242,7 @@ def logits_cross_entropy_target(xp: Any, g: Array, x: Array, t: Array) -> Array:
 
 # Those that are a chain of operations in one pass, forward and backward: what a faster set writes kernels from.
 FORMULAS = (
+    add,
     relu,
     relu_backward,
     leaky_relu,

@@ -17,7 +17,7 @@ from layouts import LAYOUTS
 from tinycnn.kernels import cuda, reference
 from tinycnn.kernels.cuda.dropout import dropout as drop
 from tinycnn.kernels.cuda.formulas import arguments_of
-from tinycnn.kernels.cuda.layout import dense
+from tinycnn.kernels.cuda.layout import axes_of, dense, order_of
 
 Array = Any
 CHECKS: dict[str, Callable[[str], None]] = {}
@@ -166,15 +166,21 @@ def misaligned_arrays(dtype: str) -> None:
 
 @check
 def chains_of_any_shapes(dtype: str) -> None:
-    """A gradient that is one number for all, as that of a sum; one that has to be repeated, or lies otherwise."""
-    x = numbers(2, 3, 5, 4)
-    for shape in ((), (1,), (1, 1, 1, 1), (3, 1, 1), (4,), (2, 3, 5, 4)):
-        g = np.asarray(numbers(*shape, seed=1))
-        for what in (stored(g, dtype), np.broadcast_to(stored(g, dtype), x.shape)):
-            for laid in laid_out(stored(x, dtype)):
-                found = cuda.KERNELS["silu_backward"](what, laid)
-                assert (found.strides == laid.strides) or not laid.flags.forc
-                same("silu_backward", found, reference.silu_backward(np, g, loaded(laid)), 8, dtype)
+    """A gradient that is one number for all, as that of a sum; one that has to be repeated; some channels of a larger
+    image; an axis that is cut, or runs backwards."""
+    for c in (3, 16):
+        x = numbers(2, c, 5, 4)
+        larger = stored(numbers(2, 48, 7, 4, seed=2), dtype)
+        cuts = [lay(larger)[:, 16 : 16 + c, 1:6] for lay in LAYOUTS.values()]
+        cuts += [lay(larger)[:, ::-1, :5][:, :c] for lay in LAYOUTS.values()]
+        for shape in ((), (1,), (1, 1, 1, 1), (c, 1, 1), (2, 1, 1, 1), (5, 1), (2, 1, 5, 4), (4,), x.shape):
+            g = stored(np.asarray(numbers(*shape, seed=1)), dtype)
+            cuts += [g, np.broadcast_to(g, x.shape)]
+        for laid in (*laid_out(stored(x, dtype)), cuts[0], cuts[1], cuts[-3]):
+            for g in cuts:
+                found = cuda.KERNELS["silu_backward"](g, laid)
+                same("silu_backward", found, reference.silu_backward(np, loaded(g), loaded(laid)), 8, dtype)
+                assert not all(laid.strides) or order_of(found) == axes_of(laid)
     one = stored(np.asarray(numbers(1)), dtype)
     same("relu_backward", cuda.KERNELS["relu_backward"](one, one), loaded(one) * (loaded(one) > 0), dtype=dtype)
 
