@@ -67,6 +67,11 @@ def sigmoid_backward(xp: Any, g: Array, y: Array) -> Array:
     return g * y * (1 - y)
 
 
+def tanh(xp: Any, x: Array) -> Array:
+    """The hyperbolic tangent."""
+    return xp.tanh(x)
+
+
 def tanh_backward(xp: Any, g: Array, y: Array) -> Array:
     """g * (1 - y^2)."""
     return g * (1 - y * y)
@@ -249,6 +254,7 @@ FORMULAS = (
     leaky_relu_backward,
     sigmoid,
     sigmoid_backward,
+    tanh,
     tanh_backward,
     gelu,
     gelu_backward,

@@ -51,19 +51,10 @@ class Sigmoid(Pointwise):
     kernel, gradients, keeps = "sigmoid", ("sigmoid_backward",), (-1,)
 
 
-class Tanh(Op):
+class Tanh(Pointwise):
     """y = tanh(x); dx = g * (1 - y^2)."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = ctx.backend.asarray(ctx.backend.tanh(x))
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (y,) = ctx.saved_tensors
-        return (g * (1 - y * y) if is_grad_enabled() else run_kernel("tanh_backward", g, y),)
+    kernel, gradients, keeps = "tanh", ("tanh_backward",), (-1,)
 
 
 class GELU(Pointwise):
