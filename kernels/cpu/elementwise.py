@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ._jit import Array, kernel, prange
 from ._math import exp, normal_cdf
 from .layout import Flat
@@ -160,9 +162,13 @@ def gelu_backward(g: Array, x: Array) -> Array:
 
 
 def silu(x: Array) -> Array:
-    return x * sigmoid(x)
+    y = sigmoid(x)
+    y *= x
+    return y
 
 
 def silu_backward(g: Array, x: Array) -> Array:
     s = sigmoid(x)
-    return g * s + sigmoid_backward(g * x, s)
+    gx = sigmoid_backward(np.asarray(g * x), s)
+    gx += g * s
+    return gx
