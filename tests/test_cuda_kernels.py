@@ -94,7 +94,6 @@ def instead_of_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the operations call the CUDA kernels wherever they would call the fast ones of the CPU."""
     kernels = get_backend("cpu").kernels
     monkeypatch.setattr(kernels, "_fast", {name: cuda.KERNELS[name] for name in sorted(OWN)})
-    monkeypatch.setattr(kernels, "_cache", {})
 
 
 OWN = set(cuda.KERNELS) - {"col2im", "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "im2col", "matmul"}

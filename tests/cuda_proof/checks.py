@@ -305,6 +305,21 @@ def batch_norm(dtype: str) -> None:
 
 
 @check
+def batch_norm_train(dtype: str) -> None:
+    """Running statistics in the dtype of the moments, which move with them, and in that of the image."""
+    for shape in ((2, 3, 5, 4), (3, 40, 3, 3)):
+        x, shortcut = numbers(*shape), numbers(*shape, seed=1)
+        for kind, there in ((wide(dtype), (1, 1)), (wide(dtype), (1, 0)), (wide(dtype), (0, 1)), (dtype, (1, 1))):
+            moved = [abs(numbers(shape[1], seed=2 + k)) if there[k] else None for k in range(2)]
+            found = [None if r is None else stored(r, kind) for r in moved]
+            args = None, None, 0.125, True
+            got = cuda.KERNELS["batch_norm_train"](stored(x, dtype), *args, stored(shortcut, dtype), (*found, 0.25))
+            expected = reference.batch_norm_train(np, x, *args, shortcut, (*moved, 0.25))
+            for k, (a, b) in enumerate(zip((*got, *found), (*expected, *moved), strict=True)):
+                same(f"batch_norm_train, {k}", a, b, 256)
+
+
+@check
 def running_moments(dtype: str) -> None:
     """Moments in float32, and float32 weights for any image, as in evaluation."""
     x = numbers(2, 3, 5, 4)
