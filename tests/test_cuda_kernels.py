@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(runner.compiler() is None, reason="needs g++ on 
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 # Those of this file's authors: the convolutions have theirs in test_cuda_conv*.py.
-FILES = ("concat", "dropout", "elementwise", "norm", "optim", "pool", "softmax")
+FILES = ("concat", "dropout", "elementwise", "gradients", "norm", "optim", "pool", "softmax")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -186,7 +186,7 @@ def test_uniform_numbers(dtype: str) -> None:
 def test_what_cannot_be_is_said() -> None:
     x = np.zeros((1, 2, 3, 3), np.float32)
     with loader.use_driver(runner.CpuDriver()):
-        with pytest.raises(ValueError, match="relu exists for float32, float64, float16, bfloat16"):
+        with pytest.raises(ValueError, match="chain exists for float32, float64, float16, bfloat16"):
             cuda.KERNELS["relu"](np.zeros(3, np.int32))
         with pytest.raises(ValueError, match="sum_parts exists for float32, float64, float16, bfloat16"):
             cuda.KERNELS["channel_sum"](x.astype(np.complex64))

@@ -252,7 +252,7 @@ def test_parameters_are_read_from_the_source() -> None:
             assert all(p.endswith("*") or p in loader.SCALARS or p[0].isupper() for p in instance.parameters), instance
 
 
-@pytest.mark.parametrize("file", ["concat", "dropout", "elementwise", "norm", "optim", "pool", "softmax"])
+@pytest.mark.parametrize("file", ["concat", "dropout", "elementwise", "gradients", "norm", "optim", "pool", "softmax"])
 def test_the_compiler_reads_the_same_parameters(file: str) -> None:
     codes = {"float": "f4", "double": "f8", "half16": "f2", "bfloat16": "V2", "int": "i4", "unsigned": "u4",
              "long long": "i8", "unsigned long long": "u8", "bool": "b1", "void": "any"}  # fmt: skip
@@ -285,16 +285,18 @@ class Recorder:
 
 
 def test_numbers_are_wrapped_in_their_parameters_types() -> None:
-    kernel = loader.Kernel.registry["elementwise", "leaky_relu"]
+    kernel, leaky = loader.Kernel.registry["elementwise", "chain"], "formula::leaky_relu"
+    args = np.zeros(3), None, None, np.zeros(3), 3, 3, 0, 0, 0, 0, 1, 0
     with loader.use_driver(Recorder()) as driver:
-        kernel.launch(np.dtype("float64"), (2,), (32,), np.zeros(3), None, 3, 1)
-        kernel.launch("bfloat16", (2,), (32,), np.zeros(3), None, 3, 1)
-        kernel.launch("float32", (0,), (32,), np.zeros(3), None, 3, 1)
-    assert [call[0] for call in driver.calls] == ["leaky_relu<double>", "leaky_relu<bfloat16>"]
+        kernel.launch((np.dtype("float64"), leaky), (2,), (32,), *args)
+        kernel.launch(("bfloat16", leaky), (2,), (32,), *args)
+        kernel.launch(("float32", leaky), (0,), (32,), *args)
+    assert [call[0] for call in driver.calls] == [f"chain<double, {leaky}>", f"chain<bfloat16, {leaky}>"]
+    arrays = [np.ndarray, np.uint64, np.uint64, np.ndarray, *[np.int64] * 5, np.uint32]
     types = [[type(a) for a in call[3]] for call in driver.calls]
-    assert types == [[np.ndarray, np.uint64, np.int64, np.float64], [np.ndarray, np.uint64, np.int64, np.float32]]
-    with loader.use_driver(Recorder()), pytest.raises(TypeError, match="leaky_relu<float> takes 4 arguments, got 1"):
-        kernel.launch("float32", (1,), (32,), 1)
+    assert types == [[*arrays, np.float64, np.float64], [*arrays, np.float32, np.float32]]
+    with loader.use_driver(Recorder()), pytest.raises(TypeError, match=f"chain<float, {leaky}> takes 12 .*, got 1"):
+        kernel.launch(("float32", leaky), (1,), (32,), 1)
     with loader.use_driver(Recorder()), pytest.raises(OverflowError):
         loader.Kernel.registry["pool", "max_pool2d"].launch(("float32", True), (1,), (1,), *[None] * 3, *[2**40] * 14)
 
@@ -304,8 +306,8 @@ def test_unknown_sources_and_kernels_are_named() -> None:
         loader.source("pol")
     with pytest.raises(ValueError, match=r"pool.cu has no kernel 'mean_pool'"):
         loader.parameters_of("pool", "mean_pool", ())
-    with pytest.raises(ValueError, match=r"relu has template parameters \['T'\], got values \[\]"):
-        loader.parameters_of("elementwise", "relu", ())
+    with pytest.raises(ValueError, match=r"chain has template parameters \['T', 'F'\], got values \[\]"):
+        loader.parameters_of("elementwise", "chain", ())
 
 
 # ---- layouts ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ The checks run in a process of their own, since the stand-in takes CuPy's place 
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections import Counter
@@ -155,6 +156,61 @@ def a_training_step_is_made_of_fused_kernels() -> None:
         assert not any(name.startswith(("scatter_plane", "uniform", "log_softmax")) for name in found)
         # What is not a raw kernel: the product and the bias of the linear layer, forward and backward, and little else.
         assert traffic.launches - found.total() < 20, (traffic, found)
+
+
+def launches_of(function: Callable[[], Any]) -> int:
+    import cupy_standin
+
+    with cupy_standin.counted() as traffic:
+        function()
+    assert traffic.waits == traffic.to_device == 0, traffic
+    return traffic.launches
+
+
+@stand_in
+def a_chain_of_operations_is_one_launch() -> None:
+    """Activations and losses an element, forward and backward, in either layout."""
+    f = nn.functional
+    chains: list[Callable[..., Any]] = [
+        f.relu, f.relu6, f.leaky_relu, f.sigmoid, f.tanh, f.gelu, functools.partial(f.gelu, approximate="tanh"), f.silu,
+        f.softplus, f.logsigmoid, f.elu, f.hardtanh,
+    ]  # fmt: skip
+    losses = f.mse_loss, f.l1_loss, f.smooth_l1_loss, f.binary_cross_entropy_with_logits
+    for chain in (*chains, *losses):
+        for layout in (tinycnn.contiguous_format, tinycnn.channels_last):
+            x, t = (tinycnn.rand(4, 3, 5, 2, device="cuda").to(memory_format=layout) for _ in range(2))
+            run = functools.partial(chain, target=t, reduction="none") if chain in losses else chain
+            x.requires_grad_()
+            assert launches_of(functools.partial(run, x)) == 1, chain
+            y = run(x)
+            for g in (t, tinycnn.ones(1, device="cuda").expand(4, 3, 5, 2)):
+                assert launches_of(functools.partial(grad, y, x, g, retain_graph=True)) == 1, chain
+
+
+@stand_in
+def gradients_are_clipped_and_unscaled_all_at_once() -> None:
+    for layers in (1, 20):
+        net = nn.Sequential(*(nn.Linear(3, 3) for _ in range(layers))).cuda()
+        optimizer, scaler = tinycnn.optim.SGD(net.parameters(), lr=0.1), tinycnn.amp.GradScaler(init_scale=8.0)
+        scaler.scale(net(tinycnn.randn(2, 3, device="cuda")).sum()).backward()
+        assert launches_of(functools.partial(scaler.unscale_, optimizer)) == 2  # with zeros, for what is found
+        for p in (2.0, 1.0, 3.0, float("inf")):
+            clip = functools.partial(nn.utils.clip_grad_norm_, net.parameters(), 1.0, p)
+            assert launches_of(clip) == 3
+
+
+@stand_in
+def branches_come_together_without_copies() -> None:
+    """The gradient of a concatenation is cut where it lies, and sums of gradients stay channels-last."""
+    body = [nn.Conv2d(8, 8, 1, bias=False).cuda() for _ in range(3)]
+    x = tinycnn.randn(2, 8, 4, 4, device="cuda").to(memory_format=tinycnn.channels_last).requires_grad_()
+    y = tinycnn.cat([f(x).relu() for f in body], 1)
+    seed = tinycnn.ones_like(y)
+    kernels = Counter[str]()
+    every = launches_of(lambda: kernels.update(launched(lambda: grad(y, [x, *(f.weight for f in body)], seed))))
+    assert kernels["chain<float, formula::relu_backward>"] == 3
+    assert kernels["chain<float, formula::add>"] == 1
+    assert every - kernels.total() == 4  # the weights turned round, and one sum in place
 
 
 @stand_in

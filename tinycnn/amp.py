@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, overload
 
-from .autograd import Tensor, autocast, get_autocast_dtype, is_autocast_enabled, no_grad
+from .autograd import Tensor, autocast, get_autocast_dtype, is_autocast_enabled
+from .autograd.lists import to_be_written
 from .backend import Array, Backend
-from .backend.base import widened
-from .backend.dtypes import float16
 
 __all__ = ["GradScaler", "autocast", "get_autocast_dtype", "is_autocast_enabled"]
 
@@ -30,7 +29,7 @@ class _Record:
 
     def __init__(self) -> None:
         self.stage = _READY
-        self.found: dict[Backend, Array] = {}  # on each device, how many gradients hold an infinity or NaN
+        self.found: dict[Backend, Array] = {}  # on each device, whether a gradient holds an infinity or NaN
         self.infinite = False
 
 
@@ -121,11 +120,13 @@ class GradScaler:
             )
         if record.stage is _STEPPED:
             raise RuntimeError("GradScaler: unscale_() is being called after step()")
-        with no_grad():
-            for group in optimizer.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None:
-                        _unscale(p.grad, 1 / self._scale, record.found)
+        grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if any(g.array.dtype.itemsize == 2 for g in grads):
+            raise ValueError("GradScaler: attempting to unscale float16 gradients; keep the weights float32")
+        for backend, arrays in to_be_written(grads):
+            if backend not in record.found:
+                record.found[backend] = backend.zeros((), "int32")
+            backend.quietly(backend.kernels.unscale, arrays, 1 / self._scale, record.found[backend])
         record.stage = _UNSCALED
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -242,21 +243,3 @@ class GradScaler:
         self._scale, self._growth = float(state_dict["scale"]), state_dict["growth_factor"]
         self._backoff, self._interval = state_dict["backoff_factor"], state_dict["growth_interval"]
         self._clean_steps = state_dict["_growth_tracker"]
-
-
-def _unscale(grad: Tensor, factor: float, found: dict[Backend, Array]) -> None:
-    """grad *= factor in place; count it in found if it holds an infinity or NaN."""
-    if grad.dtype is float16:
-        raise ValueError("GradScaler: attempting to unscale float16 gradients; keep the weights float32")
-    backend = grad.backend
-
-    def work(array: Array) -> Array:
-        wide = widened(array)  # itself, but for bfloat16
-        wide *= factor
-        if wide is not array:
-            array[...] = wide
-        return backend.logical_not(backend.all(backend.isfinite(wide))).astype("int32")
-
-    bad = backend.quietly(work, grad.array)
-    found[backend] = bad if backend not in found else backend.add(found[backend], bad)
-    grad._version[0] += 1

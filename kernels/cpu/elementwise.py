@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ._jit import Array, kernel, prange
 from ._math import exp, normal_cdf
 from .layout import Flat
@@ -157,3 +159,16 @@ def gelu_backward(g: Array, x: Array) -> Array:
     flat = Flat(x, g)
     _gelu_backward(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
     return flat.result()
+
+
+def silu(x: Array) -> Array:
+    y = sigmoid(x)
+    y *= x
+    return y
+
+
+def silu_backward(g: Array, x: Array) -> Array:
+    s = sigmoid(x)
+    gx = sigmoid_backward(np.asarray(g * x), s)
+    gx += g * s
+    return gx

@@ -65,13 +65,18 @@ def _max_pool(
                     place[to + c] = -1
 
 
+def _place(pixels: int) -> Any:
+    """The type of a place among so many pixels: half of int64's memory, if that will do."""
+    return np.int32 if pixels <= np.iinfo(np.int32).max else np.int64
+
+
 def max_pool2d(
     x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair
 ) -> tuple[Array, Array]:
     pixels = channels_last(x)
     n, h, w, c = pixels.shape
     p, q = out_size
-    y, where = empty((n, p, q, c), x.dtype), empty((n, p, q, c), np.int64)
+    y, where = empty((n, p, q, c), x.dtype), empty((n, p, q, c), _place(h * w))
     if y.size:
         lines = pixels.reshape(n, h, w * c)
         flat = y.reshape(n * p, q * c), where.reshape(n * p, q * c)
@@ -110,9 +115,9 @@ def _adaptive_max_pool(x: Array, y: Array, where: Array) -> None:
 
 def adaptive_max_pool2d(x: Array, out_size: Pair) -> tuple[Array, Array]:
     pixels = channels_last(x)
-    n, _, _, c = pixels.shape
+    n, h, w, c = pixels.shape
     p, q = out_size
-    y, where = empty((n, p, q, c), x.dtype), empty((n, p, q, c), np.int64)
+    y, where = empty((n, p, q, c), x.dtype), empty((n, p, q, c), _place(h * w))
     if y.size:
         _adaptive_max_pool(x.size * 2, pixels, y, where)
     return channels_first(y), channels_first(where)

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import reference
-from . import concat, conv, elementwise, gemm, norm, optim, pool, softmax
+from . import concat, conv, elementwise, gemm, gradients, norm, optim, pool, softmax
 
-_modules = concat, conv, elementwise, gemm, norm, optim, pool, softmax
+_modules = concat, conv, elementwise, gemm, gradients, norm, optim, pool, softmax
 
 KERNELS: dict[str, Callable[..., Any]] = {
     name: getattr(module, name) for module in _modules for name in reference.KERNELS if hasattr(module, name)

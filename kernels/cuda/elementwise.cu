@@ -1,12 +1,38 @@
-// Activations and their gradients: every element by itself, in one pass over memory.
+// Chains of element-wise operations (activations, losses, their gradients) in one pass over memory, whatever the formula.
 //
 // Such a kernel waits for memory, not for arithmetic: it reads and writes a few bytes for every multiplication. So all
 // that matters is how memory is read. A thread takes 16 bytes at a time, neighbouring threads take neighbouring 16
 // bytes, and a warp's request is one line of 512 bytes. What is left over at the end, or arrays that do not begin at a
 // multiple of 16 bytes, go number by number.
 //
-// The equations are in kernels/reference/elementwise.py, beside the same names.
+// The formulas are those of kernels/reference/elementwise.py, of the same names: formulas.py writes them as C++.
 #include "common.cuh"
+
+// ---- what formulas may call beside the functions of C++ ----------------------------------------------------------------
+
+template <typename W>
+__device__ __forceinline__ W sigmoid(W x) {
+    return 1 / (1 + exp(-x));  // e^-x = infinity gives 0, which is right
+}
+template <typename W>
+__device__ __forceinline__ W sign(W x) {
+    return x > 0 ? W(1) : x < 0 ? W(-1) : W(0);
+}
+template <typename W>
+__device__ __forceinline__ W smaller(W a, W b) {  // a NaN wins
+    return a < b || a != a ? a : b;
+}
+// log(e^a + e^b)
+template <typename W>
+__device__ __forceinline__ W log_sum_exp(W a, W b) {
+    return a == b ? a + W(0.69314718055994530942) : larger(a, b) + log1p(exp(-fabs(a - b)));
+}
+
+#include "formulas.cuh"
+
+// ---- the one kernel --------------------------------------------------------------------------------------------------
+
+const int INPUTS = 3;
 
 template <typename T>
 struct alignas(16) Pack {
@@ -14,86 +40,53 @@ struct alignas(16) Pack {
     T at[size];
 };
 
+// Divisions of 64 bits take several times as long as those of 32: few need them.
+__device__ __forceinline__ long long quotient(long long i, long long width) {
+    return (i | width) >> 32 == 0 ? (long long)((unsigned)i / (unsigned)width) : i / width;
+}
 __device__ __forceinline__ bool aligned(const void* p) { return (unsigned long long)p % 16 == 0; }
 
-// y[i] = f(a[i]) for all i below n.
+// y[i] = F(a[i], b[i], c[i], numbers p, q) for all i below n. y has no gaps. An input is rows of `width` neighbouring
+// numbers, one row every so many numbers (`of_a` for a): some channels of a larger image, or with a step of 0 the same row
+// again and again. An input whose bit in `single` is set has one number a row. An input that F does not have is null.
 template <typename T, typename F>
-__device__ void map(const T* a, T* y, long long n, F f) {
-    long long packs = aligned(a) && aligned(y) ? n / Pack<T>::size : 0;
-    for (long long i = first_index(); i < packs; i += index_step()) {
-        Pack<T> from = reinterpret_cast<const Pack<T>*>(a)[i], to;
+__global__ void chain(const T* __restrict__ a, const T* __restrict__ b, const T* __restrict__ c, T* __restrict__ y,
+    long long n, long long width, long long of_a, long long of_b, long long of_c, unsigned single, Wide<T> p, Wide<T> q) {
+    typedef Wide<T> W;
+    const T* from[INPUTS] = {a, b, c};
+    const long long step[INPUTS] = {of_a, of_b, of_c};
+    const W number[2] = {p, q};
+    const int size = Pack<T>::size;
+    bool line = width == n, packed = aligned(y) && (line || width % size == 0);
 #pragma unroll
-        for (int k = 0; k < Pack<T>::size; ++k) to.at[k] = T(f(Wide<T>(from.at[k])));
+    for (int k = 0; k < F::inputs; ++k)
+        if (!(single >> k & 1)) packed = packed && aligned(from[k]) && (line || step[k] % size == 0);
+    long long packs = packed ? n / size : 0;
+    for (long long i = first_index(); i < packs; i += index_step()) {
+        long long row = line ? 0 : quotient(i * size, width), column = i * size - row * width;
+        Pack<T> read[F::inputs], to;
+#pragma unroll
+        for (int k = 0; k < F::inputs; ++k) {
+            const T* begin = from[k] + row * step[k];
+            if (single >> k & 1) {
+#pragma unroll
+                for (int j = 0; j < size; ++j) read[k].at[j] = *begin;
+            } else read[k] = *reinterpret_cast<const Pack<T>*>(begin + column);
+        }
+#pragma unroll
+        for (int j = 0; j < size; ++j) {
+            W in[F::inputs];
+#pragma unroll
+            for (int k = 0; k < F::inputs; ++k) in[k] = W(read[k].at[j]);
+            to.at[j] = T(F::of(in, number));
+        }
         reinterpret_cast<Pack<T>*>(y)[i] = to;
     }
-    for (long long i = packs * Pack<T>::size + first_index(); i < n; i += index_step()) y[i] = T(f(Wide<T>(a[i])));
-}
-
-// y[i] = f(a[i], b[i]) for all i below n.
-template <typename T, typename F>
-__device__ void map(const T* a, const T* b, T* y, long long n, F f) {
-    long long packs = aligned(a) && aligned(b) && aligned(y) ? n / Pack<T>::size : 0;
-    for (long long i = first_index(); i < packs; i += index_step()) {
-        Pack<T> left = reinterpret_cast<const Pack<T>*>(a)[i], right = reinterpret_cast<const Pack<T>*>(b)[i], to;
+    for (long long i = packs * size + first_index(); i < n; i += index_step()) {
+        long long row = line ? 0 : quotient(i, width), column = i - row * width;
+        W in[F::inputs];
 #pragma unroll
-        for (int k = 0; k < Pack<T>::size; ++k) to.at[k] = T(f(Wide<T>(left.at[k]), Wide<T>(right.at[k])));
-        reinterpret_cast<Pack<T>*>(y)[i] = to;
+        for (int k = 0; k < F::inputs; ++k) in[k] = W(from[k][row * step[k] + (single >> k & 1 ? 0 : column)]);
+        y[i] = T(F::of(in, number));
     }
-    for (long long i = packs * Pack<T>::size + first_index(); i < n; i += index_step())
-        y[i] = T(f(Wide<T>(a[i]), Wide<T>(b[i])));
-}
-
-template <typename T>
-__global__ void relu(const T* __restrict__ x, T* __restrict__ y, long long n) {
-    map(x, y, n, [](Wide<T> v) { return v <= 0 ? Wide<T>(0) : v; });  // a NaN is not <= 0, so it stays
-}
-
-template <typename T>
-__global__ void relu_backward(const T* __restrict__ g, const T* __restrict__ y, T* __restrict__ gx, long long n) {
-    map(g, y, gx, n, [](Wide<T> d, Wide<T> v) { return v > 0 ? d : Wide<T>(0); });
-}
-
-template <typename T>
-__global__ void leaky_relu(const T* __restrict__ x, T* __restrict__ y, long long n, Wide<T> slope) {
-    map(x, y, n, [slope](Wide<T> v) { return v > 0 ? v : v * slope; });
-}
-
-template <typename T>
-__global__ void leaky_relu_backward(
-    const T* __restrict__ g, const T* __restrict__ x, T* __restrict__ gx, long long n, Wide<T> slope) {
-    map(g, x, gx, n, [slope](Wide<T> d, Wide<T> v) { return v > 0 ? d : d * slope; });
-}
-
-template <typename T>
-__global__ void sigmoid(const T* __restrict__ x, T* __restrict__ y, long long n) {
-    map(x, y, n, [](Wide<T> v) { return 1 / (1 + exp(-v)); });  // e^-x = infinity gives 0, which is right
-}
-
-template <typename T>
-__global__ void sigmoid_backward(const T* __restrict__ g, const T* __restrict__ y, T* __restrict__ gx, long long n) {
-    map(g, y, gx, n, [](Wide<T> d, Wide<T> v) { return d * v * (1 - v); });
-}
-
-template <typename T>
-__global__ void tanh_backward(const T* __restrict__ g, const T* __restrict__ y, T* __restrict__ gx, long long n) {
-    map(g, y, gx, n, [](Wide<T> d, Wide<T> v) { return d * (1 - v * v); });
-}
-
-// Phi, the distribution function of the normal distribution.
-template <typename W>
-__device__ __forceinline__ W normal_cdf(W x) {
-    return (erf(x * W(0.70710678118654752440)) + 1) * W(0.5);
-}
-
-template <typename T>
-__global__ void gelu(const T* __restrict__ x, T* __restrict__ y, long long n) {
-    map(x, y, n, [](Wide<T> v) { return v * normal_cdf(v); });
-}
-
-template <typename T>
-__global__ void gelu_backward(const T* __restrict__ g, const T* __restrict__ x, T* __restrict__ gx, long long n) {
-    map(g, x, gx, n, [](Wide<T> d, Wide<T> v) {
-        Wide<T> density = exp(v * v * Wide<T>(-0.5)) * Wide<T>(0.39894228040143267794);  // 1 / sqrt(2 pi)
-        return d * (normal_cdf(v) + v * density);
-    });
 }

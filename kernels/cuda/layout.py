@@ -29,13 +29,17 @@ def blocks_for(count: int, threads: int = 256, most: int = 4096) -> int:
     return min(most, -(-count // threads))
 
 
+def axes_of(x: Array) -> Order:
+    """The axes of x from the slowest to the fastest in memory, gaps or not."""
+    axes, strides = range(x.ndim), x.strides
+    return tuple(sorted(axes, key=lambda i: (-strides[i], i)) if min(strides, default=1) >= 0 else axes)
+
+
 def order_of(x: Array) -> Order | None:
-    """The axes of x from the slowest to the fastest in memory, if it lies there without gaps; None otherwise."""
-    axes = range(x.ndim)
+    """The same if x lies in memory without gaps; None otherwise."""
     if x.flags.c_contiguous:
-        return tuple(axes)
-    shape, strides = x.shape, x.strides
-    order = tuple(sorted(axes, key=lambda i: (-strides[i], i)) if min(strides, default=1) >= 0 else axes)
+        return tuple(range(x.ndim))
+    order, shape, strides = axes_of(x), x.shape, x.strides
     expected = x.dtype.itemsize
     for i in reversed(order):
         if shape[i] != 1:
@@ -66,7 +70,7 @@ def dense(x: Array) -> tuple[Array, Order]:
     order = order_of(x)
     if order is not None:
         return x, order
-    order = tuple(range(x.ndim))
+    order = axes_of(x)
     return in_order(x, order), order
 
 

@@ -40,6 +40,9 @@ SCALARS: dict[str, type[np.generic]] = {
     "double": np.float64,
 }
 
+# Headers that are no files: what writes each of them.
+GENERATED: dict[str, Callable[[], str]] = {}
+
 
 class Driver(Protocol):
     """What runs kernels: CuPy on a GPU, or a test's machinery."""
@@ -126,12 +129,13 @@ def source(name: str) -> str:
 
 def _inlined(name: str, seen: set[str]) -> str:
     path = _FOLDER / name
-    if not path.is_file():
+    if name not in GENERATED and not path.is_file():
         known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.cu")))
         raise FileNotFoundError(f"source: no CUDA source is called {name!r}, known are: {known}")
     seen.add(name)
     lines = [f'#line 1 "{name}"']
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    text = GENERATED[name]() if name in GENERATED else path.read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), 1):
         include = re.match(r'\s*#include "(\w+\.cuh)"', line)
         if include is None:
             lines.append(line)

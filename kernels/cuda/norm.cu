@@ -135,15 +135,23 @@ __device__ __forceinline__ double2 total_of_parts(const double* parts, int c, in
     return make_double2(a, b);
 }
 
+// Both moments; unless null, also 1 / sqrt(var + eps) and the running statistics, as `inverse_std` and `move_statistics`
+// below have them.
 template <typename T, bool LAST>
 __global__ void finish_moments(const T* __restrict__ x, const double* __restrict__ parts, double* __restrict__ mean,
-    double* __restrict__ var, int shares, int channels, int pixels, double count) {
+    double* __restrict__ var, int shares, int channels, int pixels, double count, double* __restrict__ inv_std, double eps,
+    Wide<T>* __restrict__ running_mean, Wide<T>* __restrict__ running_var, double keep, double share, double var_share) {
     int c = blockIdx.x * blockDim.x + threadIdx.x;
     double2 total = total_of_parts(parts, c, channels, shares);
     if (threadIdx.y > 0 || c >= channels) return;
     double apart = total.x / count, spread = total.y / count - apart * apart;
-    mean[c] = first_of_channel<T, LAST>(x, c, pixels) + apart;
-    var[c] = spread < 0 ? 0 : spread;  // by rounding only; a NaN stays
+    double middle = first_of_channel<T, LAST>(x, c, pixels) + apart;
+    spread = spread < 0 ? 0 : spread;  // by rounding only; a NaN stays
+    mean[c] = middle;
+    var[c] = spread;
+    if (inv_std) inv_std[c] = 1 / sqrt(spread + eps);
+    if (running_mean) running_mean[c] = Wide<T>(keep * running_mean[c] + share * middle);
+    if (running_var) running_var[c] = Wide<T>(keep * running_var[c] + var_share * spread);
 }
 
 // The totals as they are stored, and if wanted in double precision for the pass that follows.

@@ -85,6 +85,11 @@ def channel_sum(x: Array) -> Array:
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
+    return _moments(x, None, 0.0, None)
+
+
+def _moments(x: Array, inv_std: Array | None, eps: float, moving: Moving | None) -> tuple[Array, Array]:
+    """Mean and variance; on the way `inverse_std` is written, and running statistics move, unless there are none."""
     x, last = image(x)
     split = _split(x, last)
     channels = x.shape[1]
@@ -95,8 +100,16 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     parts = _parts(split)
     _moment_parts.launch((x.dtype, last), split.grid, split.block, x, parts, *split.sizes)
     numbers = split.grid[1], channels, split.sizes[2], split.each
-    _finish(_finish_moments, (x.dtype, last), channels, x, parts, mean, var, *numbers)
+    running_mean, running_var, momentum = moving or (None, None, 0.0)
+    shares = _shares(momentum, split.each)
+    kept = mean, var, *numbers, inv_std, eps, running_mean, running_var, *shares
+    _finish(_finish_moments, (x.dtype, last), channels, x, parts, *kept)
     return mean, var
+
+
+def _shares(momentum: float, count: int) -> tuple[float, float, float]:
+    """What the old running statistics count, the batch's mean, and its biased variance."""
+    return 1 - momentum, momentum, momentum * (count / max(1, count - 1))
 
 
 def _transformed(
@@ -132,7 +145,7 @@ def move_statistics(moving: Moving, mean: Array, var: Array, count: int) -> None
         reference.move_statistics(driver().xp, moving, mean, var, count)
         return
     moments = (widened(x, np.dtype(np.float64)) for x in (mean, var))
-    numbers = mean.size, 1 - momentum, momentum, momentum * (count / max(1, count - 1))
+    numbers = mean.size, *_shares(momentum, count)
     grid = (blocks_for(mean.size),)
     _move_statistics.launch(running_mean.dtype, grid, (_THREADS,), running_mean, running_var, *moments, *numbers)
 
@@ -156,9 +169,11 @@ def batch_norm_train(
     shortcut: Array | None,
     moving: Moving | None,
 ) -> tuple[Array, Array, Array]:
-    mean, var = channel_moments(x)
-    inv_std = inverse_std(var, eps)
-    if moving is not None:
+    running = [r for r in (moving or ())[:2] if r is not None]
+    at_once = all(r.dtype == wide(x.dtype) and r.flags.c_contiguous for r in running)
+    inv_std = driver().xp.empty(x.shape[1], np.float64)
+    mean, var = _moments(x, inv_std, eps, moving if at_once else None)
+    if moving is not None and not at_once:
         move_statistics(moving, mean, var, x.size // x.shape[1])
     return _transformed(x, mean, inv_std, weight, bias, shortcut, relu), mean, inv_std
 

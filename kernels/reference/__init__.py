@@ -2,7 +2,7 @@
 
 Every function takes the array library first (`xp`: `numpy` or `cupy`), then arrays of one floating dtype, then plain
 integers. It accepts any memory strides, changes none of its inputs and returns fresh arrays; only the optimisers'
-steps (`optim.py`) and running statistics are changed in place.
+steps (`optim.py`), running statistics and gradients that are scaled (`gradients.py`) are changed in place.
 
 Letters, the same in every file:
 
@@ -18,18 +18,9 @@ because then the matrix product behind a convolution writes its result in place 
 """
 
 from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
-from .elementwise import (
-    gelu,
-    gelu_backward,
-    leaky_relu,
-    leaky_relu_backward,
-    relu,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    tanh_backward,
-)
-from .join import add, concatenate
+from .elementwise import FORMULAS
+from .gradients import clip_to_norm, norm_of, unscale
+from .join import concatenate
 from .linalg import matmul
 from .norm import (
     batch_norm_backward,
@@ -52,9 +43,12 @@ from .softmax import (
     softmax_backward,
 )
 
+_FORMULAS = {formula.__name__: formula for formula in FORMULAS}
+globals().update(_FORMULAS)
+
 KERNELS = (
+    *_FORMULAS,
     "adagrad_steps",
-    "add",
     "adam_steps",
     "adaptive_max_pool2d",
     "avg_pool2d",
@@ -66,6 +60,7 @@ KERNELS = (
     "batch_norm_transform",
     "channel_moments",
     "channel_sum",
+    "clip_to_norm",
     "col2im",
     "concatenate",
     "conv2d",
@@ -75,28 +70,30 @@ KERNELS = (
     "cross_entropy",
     "cross_entropy_backward",
     "gather_plane",
-    "gelu",
-    "gelu_backward",
     "im2col",
     "inverse_std",
-    "leaky_relu",
-    "leaky_relu_backward",
     "log_softmax",
     "log_softmax_backward",
     "matmul",
     "max_pool2d",
-    "relu",
-    "relu_backward",
+    "norm_of",
     "rmsprop_steps",
     "scatter_plane",
     "sgd_steps",
-    "sigmoid",
-    "sigmoid_backward",
     "softmax",
     "softmax_backward",
-    "tanh_backward",
+    "unscale",
 )
 
-ON_LISTS = ("adagrad_steps", "adam_steps", "count_up", "rmsprop_steps", "sgd_steps")
+ON_LISTS = (
+    "adagrad_steps",
+    "adam_steps",
+    "clip_to_norm",
+    "count_up",
+    "norm_of",
+    "rmsprop_steps",
+    "sgd_steps",
+    "unscale",
+)
 
 __all__ = [*KERNELS, "KERNELS", "ON_LISTS"]  # noqa: PLE0604

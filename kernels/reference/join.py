@@ -1,4 +1,4 @@
-"""Arrays joined, and arrays added: what branches of a network come together by, forward and backward."""
+"""Arrays joined: what branches of a network come together by."""
 
 from __future__ import annotations
 
@@ -10,8 +10,3 @@ Array = Any
 def concatenate(xp: Any, first: Array, others: tuple[Array, ...], axis: int) -> Array:
     """The arrays one after the other along an axis."""
     return xp.concatenate((first, *others), axis=axis)
-
-
-def add(xp: Any, a: Array, b: Array) -> Array:
-    """a + b, of one shape."""
-    return xp.add(a, b)

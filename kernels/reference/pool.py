@@ -29,7 +29,7 @@ def _span(i: int, stride: int, pad: int, size: int, count: int) -> tuple[slice, 
 def max_pool2d(
     xp: Any, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair
 ) -> tuple[Array, Array]:
-    """(N, C, H, W) -> the maxima (N, C, P, Q) and their places (N, C, P, Q), int64 indices into H*W.
+    """(N, C, H, W) -> the maxima (N, C, P, Q) and their places (N, C, P, Q), indices into H*W: int64, or less memory.
 
     Padding counts as minus infinity. Of equal maxima the first in row order wins; a NaN wins over every number. A
     window of nothing but padding (dilation can make one) has the place -1, which takes and gives nothing below.

@@ -17,7 +17,8 @@ from layouts import LAYOUTS
 from tinycnn.backend.dtypes import FLOATING
 from tinycnn.kernels import cuda, reference
 from tinycnn.kernels.cuda.dropout import dropout as drop
-from tinycnn.kernels.cuda.layout import dense
+from tinycnn.kernels.cuda.formulas import arguments_of
+from tinycnn.kernels.cuda.layout import axes_of, dense, order_of
 
 Array = Any
 CHECKS: dict[str, Callable[[str], None]] = {}
@@ -116,25 +117,38 @@ def _is_image(a: Any) -> bool:
 # ---- element-wise ----------------------------------------------------------------------------------------------------
 
 
-def _activation(name: str, *rest: Any, both: bool) -> None:
-    @functools.wraps(_activation)
+NUMBERS = {
+    "leaky_relu": (0.25,),
+    "softplus": (2.0, 3.0),
+    "elu": (0.75,),
+    "hardtanh": (-1.5, 2.0),
+    "smooth_error": (0.5,),
+}
+
+
+def _formula(formula: Callable[..., Any]) -> None:
+    """A chain of operations: every array of any layout, also with infinities; probabilities where it wants them."""
+    name = formula.__name__
+    inputs, numbers_of = arguments_of(formula)
+    rest = NUMBERS[name.removesuffix("_backward").removesuffix("_target")] if numbers_of else ()
+
+    @functools.wraps(_formula)
     def run(dtype: str) -> None:
         for shape in (*SHAPES, (37,), (), (0,)):
-            x = np.asarray(numbers(*shape))
-            if x.size > 20:
-                x.flat[[3, 7, 11]] = np.nan, np.inf, -np.inf
-            args = (np.asarray(numbers(*shape, seed=1)), x) if both else (x,)
-            against_reference(name, dtype, *args, *rest)
+            arrays = [np.asarray(numbers(*shape, seed=k)) for k in range(len(inputs))]
+            if "binary" in name:
+                least = 0.25 * (dtype == "float16")  # 1 / x is soon too large for it
+                arrays[-2:] = [np.asarray(abs(x) / 16 + least) for x in arrays[-2:]]
+            elif arrays[-1].size > 20:
+                arrays[-1].flat[[3, 7, 11]] = np.nan, np.inf, -np.inf
+            terms = 64 if name == "gelu_tanh_backward" else 1  # 1 - tanh^2 loses digits where it is small
+            against_reference(name, dtype, *arrays, *rest, terms=terms)
 
     CHECKS[name] = run
 
 
-for _name in ("relu", "sigmoid", "gelu"):
-    _activation(_name, both=False)
-    _activation(f"{_name}_backward", both=True)
-_activation("tanh_backward", both=True)
-_activation("leaky_relu", 0.25, both=False)
-_activation("leaky_relu_backward", 0.25, both=True)
+for _each in reference.FORMULAS:
+    _formula(_each)
 
 
 @check
@@ -144,6 +158,27 @@ def misaligned_arrays(dtype: str) -> None:
         for n in (1, 7, 64, 1029):
             whole = stored(numbers(n + begin), dtype)
             same("relu", cuda.KERNELS["relu"](whole[begin:]), np.maximum(loaded(whole[begin:]), 0), dtype=dtype)
+
+
+@check
+def chains_of_any_shapes(dtype: str) -> None:
+    """A gradient that is one number for all, as that of a sum; one that has to be repeated; some channels of a larger
+    image; an axis that is cut, or runs backwards."""
+    for c in (3, 16):
+        x = numbers(2, c, 5, 4)
+        larger = stored(numbers(2, 48, 7, 4, seed=2), dtype)
+        cuts = [lay(larger)[:, 16 : 16 + c, 1:6] for lay in LAYOUTS.values()]
+        cuts += [lay(larger)[:, ::-1, :5][:, :c] for lay in LAYOUTS.values()]
+        for shape in ((), (1,), (1, 1, 1, 1), (c, 1, 1), (2, 1, 1, 1), (5, 1), (2, 1, 5, 4), (4,), x.shape):
+            g = stored(np.asarray(numbers(*shape, seed=1)), dtype)
+            cuts += [g, np.broadcast_to(g, x.shape)]
+        for laid in (*laid_out(stored(x, dtype)), cuts[0], cuts[1], cuts[-3]):
+            for g in cuts:
+                found = cuda.KERNELS["silu_backward"](g, laid)
+                same("silu_backward", found, reference.silu_backward(np, loaded(g), loaded(laid)), 8, dtype)
+                assert not all(laid.strides) or order_of(found) == axes_of(laid)
+    one = stored(np.asarray(numbers(1)), dtype)
+    same("relu_backward", cuda.KERNELS["relu_backward"](one, one), loaded(one) * (loaded(one) > 0), dtype=dtype)
 
 
 # ---- pooling ---------------------------------------------------------------------------------------------------------
@@ -254,6 +289,21 @@ def batch_norm(dtype: str) -> None:
             against_reference("batch_norm_backward", dtype, g, x, mean, inv_std, w, exact=(2, 3), terms=terms)
             rest = shortcut, x, mean, inv_std, w, b, other is not None
             against_reference("batch_norm_relu_backward", dtype, g, *rest, exact=(3, 4), terms=terms)
+
+
+@check
+def batch_norm_train(dtype: str) -> None:
+    """Running statistics in the dtype of the moments, which move with them, and in that of the image."""
+    for shape in ((2, 3, 5, 4), (3, 40, 3, 3)):
+        x, shortcut = numbers(*shape), numbers(*shape, seed=1)
+        for kind, there in ((wide(dtype), (1, 1)), (wide(dtype), (1, 0)), (wide(dtype), (0, 1)), (dtype, (1, 1))):
+            moved = [abs(numbers(shape[1], seed=2 + k)) if there[k] else None for k in range(2)]
+            found = [None if r is None else stored(r, kind) for r in moved]
+            args = None, None, 0.125, True
+            got = cuda.KERNELS["batch_norm_train"](stored(x, dtype), *args, stored(shortcut, dtype), (*found, 0.25))
+            expected = reference.batch_norm_train(np, x, *args, shortcut, (*moved, 0.25))
+            for k, (a, b) in enumerate(zip((*got, *found), (*expected, *moved), strict=True)):
+                same(f"batch_norm_train, {k}", a, b, 256)
 
 
 @check
@@ -398,6 +448,47 @@ def optimizer_steps(dtype: str) -> None:
                 for k, some in enumerate(states):
                     if some[i] is not None and kinds[k] != "count":
                         same(f"{name}, state {k} of {i}", some[i], expected[i][2 + k], 64, wide(dtype))
+
+
+def _gradients(dtype: str) -> list[Array]:
+    shapes = [(3,), (5000,), (2, 3, 4, 4), (0,), (), *((k % 7 + 1,) for k in range(70))]
+    found = [stored(np.asarray(numbers(*s, seed=2)), dtype) for s in shapes]
+    found[2] = LAYOUTS["channels-last"](found[2])
+    if dtype != "uint16":
+        found.append(LAYOUTS["spread"](stored(numbers(2, 3, 4, 4), dtype)))
+    return found
+
+
+@check
+def norm_of_gradients(dtype: str) -> None:
+    for p in (2.0, 1.0, math.inf, 3.0, 0.5):
+        grads = _gradients(dtype)
+        for some in (grads, grads[3:4], grads[:1]):
+            expected = reference.norm_of(np, [loaded(g) for g in some], p)
+            same(f"norm_of, p = {p}", cuda.KERNELS["norm_of"](some, p), expected, 64, wide(dtype))
+        if dtype != "uint16":
+            grads[7][0] = np.nan
+            assert np.isnan(cuda.KERNELS["norm_of"](grads, p))
+
+
+@check
+def scaled_gradients(dtype: str) -> None:
+    for norm, most in ((8.0, 2.0), (1.0, 2.0), (np.nan, 1.0)):
+        found, expected = _gradients(dtype), [loaded(g).copy() for g in _gradients(dtype)]
+        cuda.KERNELS["clip_to_norm"](found, np.asarray(norm, wide(dtype)), most)
+        reference.clip_to_norm(np, expected, np.asarray(norm), most)
+        for a, b in zip(found, expected, strict=True):
+            same("clip_to_norm", a, b, 4, dtype)
+    for wrong in (None, np.inf, -np.inf, np.nan):
+        grads = _gradients(dtype)
+        if wrong is not None:
+            grads[9][-1:] = stored(np.asarray([wrong]), dtype)
+        expected, bad, told = [loaded(g).copy() for g in grads], np.zeros((), np.int32), np.zeros((), np.int32)
+        cuda.KERNELS["unscale"](grads, 0.125, bad)
+        reference.unscale(np, expected, 0.125, told)
+        assert bad == told == (wrong is not None)
+        for a, b in zip(grads, expected, strict=True):
+            same("unscale", a, b, 4, dtype)
 
 
 @check

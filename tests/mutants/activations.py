@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import tinycnn
-from tinycnn.ops import activation
+from tinycnn.ops import pointwise
 from tinycnn.ops.activation import ELU, GELU, HardTanh, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 
 from .mutant import change, mutant, mutant_of, with_gradient_of
@@ -32,7 +32,7 @@ def sigmoid_factor_dropped(right: Any, ctx: Any, g: Any) -> Any:
     return change(right(ctx, g), 0, lambda _: g * ctx.saved_tensors[0])
 
 
-@mutant(activation, "is_grad_enabled", op="sigmoid", wrong="second order: the fused kernel is not recorded")
+@mutant(pointwise, "is_grad_enabled", op="sigmoid", wrong="second order: the fused kernel is not recorded")
 def sigmoid_second_order_unrecorded(right: Any) -> bool:
     """A gradient that is to be differentiated again must be made of recorded operations; a kernel leaves no trace."""
     return False
@@ -54,14 +54,14 @@ def gelu_density_dropped(right: Any, ctx: Any, g: Any) -> Any:
 @mutant(Softplus, op="softplus", wrong="the gradient is multiplied by beta")
 def softplus_beta_counted_twice(right: Any, ctx: Any, g: Any) -> Any:
     """The beta that the chain rule brings out is cancelled by the 1 / beta in front."""
-    return change(right(ctx, g), 0, lambda dx: dx * ctx.beta)
+    return change(right(ctx, g), 0, lambda dx: dx * ctx.numbers[0])
 
 
 @mutant(Softplus, op="softplus", wrong="the threshold is ignored")
 def softplus_threshold_ignored(right: Any, ctx: Any, g: Any) -> Any:
     """Above the threshold the forward is x itself, whose slope is 1."""
     x = ctx.saved_tensors[0]
-    return change(right(ctx, g), 0, lambda _: g * (x * ctx.beta).sigmoid())
+    return change(right(ctx, g), 0, lambda _: g * (x * ctx.numbers[0]).sigmoid())
 
 
 @mutant(ELU, op="elu", wrong="y for y + alpha")

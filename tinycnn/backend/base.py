@@ -102,6 +102,12 @@ class Kernels:
             self._fast = {} if self._fast_module is None else dict(importlib.import_module(self._fast_module).KERNELS)
         return self._fast
 
+    @staticmethod
+    def formula(name: str) -> Callable[..., Any]:
+        """The reference's function of that name, which takes the array library first."""
+        function: Callable[..., Any] = getattr(importlib.import_module("tinycnn.kernels.reference"), name)
+        return function
+
     def _bind(self, name: str) -> Callable[..., Any]:
         module = importlib.import_module("tinycnn.kernels.reference")
         if name not in module.KERNELS:
@@ -118,19 +124,20 @@ class Kernels:
                 return rounded(call(*map(widened, (first, *args))), first.dtype)
             return reference(xp, first, *args)
 
-        def call_on_lists(arrays: Sequence[Array], *args: Any) -> None:
+        def call_on_lists(arrays: Sequence[Array], *args: Any) -> Any:
             kind = arrays[0].dtype.char
             wanted = kind in kinds and (_local.mode or _default_mode) == "fast"
             fast = self.fast_kernels().get(name) if wanted else None
             if fast is not None:
-                fast(arrays, *args)
-            elif kind in HALVES:
-                wide = [*map(widened, arrays)]
-                call_on_lists(wide, *([*map(widened, a)] if isinstance(a, list) else a for a in args))
+                return fast(arrays, *args)
+            if kind not in HALVES:
+                return reference(xp, arrays, *args)
+            wide = [*map(widened, arrays)]
+            found = call_on_lists(wide, *([*map(widened, a)] if isinstance(a, list) else a for a in args))
+            if found is None:  # they were changed in place
                 for array, result in zip(arrays, wide, strict=True):
                     array[...] = result
-            else:
-                reference(xp, arrays, *args)
+            return found
 
         chosen: Callable[..., Any] = call_on_lists if name in module.ON_LISTS else call
         chosen.__name__ = chosen.__qualname__ = name

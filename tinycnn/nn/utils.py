@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor, no_grad, wrap
+from ..autograd.lists import Groups, alike, to_be_written
+from ..backend import device_of
 from ..ops import cat, stack, zeros
 
 
@@ -64,7 +66,7 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def _refuse_foreach(name: str, foreach: bool | None) -> None:
     if foreach:
         raise NotImplementedError(
-            f"{name}: foreach=True is not offered, each tensor is worked on by itself; leave it out"
+            f"{name}: foreach=True is not offered, there is one way to compute it here; leave it out"
         )
 
 
@@ -110,26 +112,21 @@ def _total_norm(
         raise ValueError(f"{name}: norm_type must be positive, got {norm_type}")
     if not tensors:
         return zeros(())
-    # half precision is too narrow for sums of powers: the square of 256 is infinite in float16
-    first = tensors[0]
-    wide = [t.float() if t.array.dtype.itemsize == 2 else t for t in tensors if t.numel()]
-    parts = [_norm_part(t, p).to(first.device) for t in wide]
-    if not parts:
-        return zeros((), dtype=first.dtype, device=first.device)
-    total: Tensor = stack(parts)
-    total = total.max() if p == math.inf else total.sum() ** (1 / p)
+    norms = [n.to(tensors[0].device) for n in _norms(alike(tensors), p)]
+    total = norms[0]
+    if len(norms) > 1:  # the norm of the norms
+        (total,) = _norms(alike([stack([n.double() for n in norms])]), p)
+        total = total.to(norms[0].dtype)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(f"{name}: the norm of the gradients is {total.item()}, so they cannot be clipped")
     return total
 
 
-def _norm_part(x: Tensor, p: float) -> Tensor:
-    """What one tensor adds to the sum under the root, or its greatest absolute value."""
-    if p == math.inf:
-        return x.abs().amax()
-    if p == 2 and not x.is_complex():
-        return (x * x).sum()
-    return (x.abs() ** p).sum()
+def _norms(groups: Groups, p: float) -> list[Tensor]:
+    return [
+        wrap(backend.asarray(backend.quietly(backend.kernels.norm_of, arrays, p)), backend)
+        for backend, arrays in groups
+    ]
 
 
 @no_grad()
@@ -160,9 +157,9 @@ def clip_grads_with_norm_(
         tensor([3.0000, 4.0000])
     """
     _refuse_foreach("clip_grads_with_norm_", foreach)
-    share = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1)
-    for g in _gradients(parameters):
-        g.mul_(share.to(g.device))
+    for backend, arrays in to_be_written(_gradients(parameters)):
+        norm = total_norm.to(device_of(backend)).array
+        backend.quietly(backend.kernels.clip_to_norm, arrays, norm, float(max_norm))
 
 
 def clip_grad_norm_(

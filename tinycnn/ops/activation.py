@@ -6,14 +6,13 @@ then it is the same formula made of recorded operations.
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
-from .arithmetic import where
 from .broadcast import cast
-from .elementwise import erf, exp, expect_tensor, floating
+from .elementwise import exp, expect_tensor, floating
+from .pointwise import Pointwise
 from .reduce import as_optional_dtype, one_dim
 from .registry import Make, Sample, op
 
@@ -34,143 +33,70 @@ __all__ = [
 ]
 
 
-class ReLU(Op):
+class ReLU(Pointwise):
     """y = max(x, 0); dx = g where y > 0, else 0."""
 
-    takes_bfloat16 = True
-
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = ctx.backend.asarray(ctx.backend.kernels.relu(x))
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (y,) = ctx.saved_tensors
-        return (where(y > 0, g, 0.0) if is_grad_enabled() else run_kernel("relu_backward", g, y),)
+    kernel, gradients, keeps = "relu", ("relu_backward",), (-1,)
 
 
-class LeakyReLU(Op):
+class LeakyReLU(Pointwise):
     """x where x > 0, else slope * x; dx = g where x > 0, else slope * g."""
 
-    takes_bfloat16 = True
-
-    @staticmethod
-    def forward(ctx: Any, x: Any, slope: float) -> Any:
-        ctx.slope = slope
-        ctx.save_for_backward(x)
-        return ctx.backend.kernels.leaky_relu(x, slope)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
-        if is_grad_enabled():
-            return where(x > 0, g, g * ctx.slope), None
-        return run_kernel("leaky_relu_backward", g, x, ctx.slope), None
+    kernel, gradients = "leaky_relu", ("leaky_relu_backward",)
 
 
-class Sigmoid(Op):
+class Sigmoid(Pointwise):
     """y = 1 / (1 + e^-x); dx = g * y * (1 - y)."""
 
-    takes_bfloat16 = True
-
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = ctx.backend.asarray(ctx.backend.kernels.sigmoid(x))
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (y,) = ctx.saved_tensors
-        return (g * (y * (1 - y)) if is_grad_enabled() else run_kernel("sigmoid_backward", g, y),)
+    kernel, gradients, keeps = "sigmoid", ("sigmoid_backward",), (-1,)
 
 
-class Tanh(Op):
+class Tanh(Pointwise):
     """y = tanh(x); dx = g * (1 - y^2)."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = ctx.backend.asarray(ctx.backend.tanh(x))
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (y,) = ctx.saved_tensors
-        return (g * (1 - y * y) if is_grad_enabled() else run_kernel("tanh_backward", g, y),)
+    kernel, gradients, keeps = "tanh", ("tanh_backward",), (-1,)
 
 
-class GELU(Op):
+class GELU(Pointwise):
     """x * Phi(x), Phi the normal distribution function; dx = g * (Phi(x) + x * phi(x)), phi its density."""
 
-    takes_bfloat16 = True
-
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        ctx.save_for_backward(x)
-        return ctx.backend.kernels.gelu(x)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
-        if not is_grad_enabled():
-            return (run_kernel("gelu_backward", g, x),)
-        distribution = (1 + erf(x * math.sqrt(0.5))) * 0.5
-        density = exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
-        return (g * (distribution + x * density),)
+    kernel, gradients = "gelu", ("gelu_backward",)
 
 
-class Softplus(Op):
+class SiLU(Pointwise):
+    """x * s with s = 1 / (1 + e^-x); dx = g * (s + x * s * (1 - s))."""
+
+    kernel, gradients = "silu", ("silu_backward",)
+
+
+class GELUTanh(Pointwise):
+    """x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))), which is near GELU."""
+
+    kernel, gradients = "gelu_tanh", ("gelu_tanh_backward",)
+
+
+class Softplus(Pointwise):
     """log(1 + e^(beta x)) / beta, or x itself where beta x > threshold; dx = g / (1 + e^(-beta x)), or g there."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, beta: float, threshold: float) -> Any:
-        be = ctx.backend
-        ctx.beta, ctx.threshold = beta, threshold
-        ctx.save_for_backward(x)
-        z = x * beta
-        y = be.log1p(be.exp(z)) if z.dtype.kind == "c" else be.logaddexp(z, be.zeros((), z.dtype))
-        return be.where(z.real > threshold, x, y / beta)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
-        z = x * ctx.beta
-        return where(z > ctx.threshold, g, g * sigmoid(z)), None, None
+    kernel, gradients = "softplus", ("softplus_backward",)
 
 
-class ELU(Op):
+class LogSigmoid(Pointwise):
+    """-log(1 + e^-x); dx = g / (1 + e^x)."""
+
+    kernel, gradients = "logsigmoid", ("logsigmoid_backward",)
+
+
+class ELU(Pointwise):
     """y = x where x > 0, else alpha * (e^x - 1); dx = g where x > 0, else g * (y + alpha)."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, alpha: float) -> Any:
-        be = ctx.backend
-        ctx.alpha = alpha
-        y = be.asarray(be.where(x > 0, x, alpha * be.expm1(be.minimum(x, 0))))
-        ctx.save_for_backward(x, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        x, y = ctx.saved_tensors
-        return where(x > 0, g, g * (y + ctx.alpha)), None
+    kernel, gradients, keeps = "elu", ("elu_backward",), (0, -1)
 
 
-class HardTanh(Op):
+class HardTanh(Pointwise):
     """x held between low and high; dx = g where x is between them, else 0, also on the bounds themselves."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, low: float, high: float) -> Any:
-        be = ctx.backend
-        ctx.save_for_backward((x > low) & (x < high))
-        return be.minimum(be.maximum(x, be.asarray(low, dtype=x.dtype)), be.asarray(high, dtype=x.dtype))
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (inside,) = ctx.saved_tensors
-        return where(inside, g, 0.0), None, None
+    kernel, gradients, keeps = "hardtanh", ("hardtanh_backward",), (-1,)
 
 
 class Softmax(Op):
@@ -302,7 +228,7 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
         return GELU.apply(x)
     if approximate != "tanh":
         raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-    return x * 0.5 * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
+    return GELUTanh.apply(x)
 
 
 @op(
@@ -338,7 +264,7 @@ def logsigmoid(input: Tensor) -> Tensor:
         >>> tinycnn.nn.functional.logsigmoid(tinycnn.tensor([0.0, -100.0]))
         tensor([  -0.6931, -100.0000])
     """
-    return -Softplus.apply(-floating("logsigmoid", input), 1.0, math.inf)
+    return LogSigmoid.apply(floating("logsigmoid", input))
 
 
 @op(_anywhere, analytic=True, method=False)
@@ -350,8 +276,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
         >>> tinycnn.silu(tinycnn.tensor([-1.0, 2.0]))
         tensor([-0.2689,  1.7616])
     """
-    x = floating("silu", input)
-    return x * sigmoid(x)
+    return SiLU.apply(floating("silu", input))
 
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(4), alpha=0.5)], method=False, kinks="0")
@@ -384,7 +309,8 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
-    return HardTanh.apply(expect_tensor("hardtanh", input), min_val, max_val)
+    number = int if expect_tensor("hardtanh", input).array.dtype.kind in "iu" else float
+    return HardTanh.apply(input, number(min_val), number(max_val))
 
 
 @op(lambda make: [make.sample(make.apart(2, 3)), make.sample(make.apart(8, gap=1.1))], method=False, kinks="0 and 6")

@@ -15,6 +15,7 @@ from .broadcast import cast, operands
 from .cross_entropy import CrossEntropy
 from .geometry import check_floating
 from .indexing import Pick
+from .pointwise import Pointwise
 from .registry import Make, Sample, op
 
 __all__ = [
@@ -318,6 +319,49 @@ def _with_probabilities(
     return _reduce("cross_entropy", loss.reshape(() if len(shape) == 1 else (shape[0], *shape[2:])), reduction)
 
 
+def _pair_loss(name: str, function: type[Op], input: Tensor, target: Tensor, *numbers: float) -> Tensor:
+    """A loss of one formula for each element."""
+    check_floating(name, input=input)
+    _check_same_shape(name, input, target)
+    return function.apply(*operands(name, input, target), *numbers)
+
+
+class SquaredError(Pointwise):
+    """(x - t)^2; dx = 2 g (x - t), dt its opposite."""
+
+    kernel, keeps = "squared_error", (0, 1)
+    gradients = "squared_error_backward", "squared_error_target"
+
+
+class AbsoluteError(Pointwise):
+    """|x - t|; dx = g sign(x - t), dt its opposite."""
+
+    kernel, keeps = "absolute_error", (0, 1)
+    gradients = "absolute_error_backward", "absolute_error_target"
+
+
+class SmoothError(Pointwise):
+    """With d = |x - t|: d^2 / (2 beta) where d < beta, else d - beta / 2; dx = g (x - t) / beta, or g sign(x - t)."""
+
+    kernel, keeps = "smooth_error", (0, 1)
+    gradients = "smooth_error_backward", "smooth_error_target"
+
+
+class BinaryCrossEntropy(Pointwise):
+    """-(t * log(x) + (1 - t) * log(1 - x)), each logarithm held at -100 or above; dx = g * (x - t) / (x * (1 - x)), the
+    product held at 1e-12 or above, dt = g * (log(1 - x) - log(x))."""
+
+    kernel, keeps = "binary_cross_entropy", (0, 1)
+    gradients = "binary_cross_entropy_backward", "binary_cross_entropy_target"
+
+
+class LogitsCrossEntropy(Pointwise):
+    """The same of sigmoid(x): (1 - t) * x - log(sigmoid(x)); dx = g * (sigmoid(x) - t), dt = -g * x."""
+
+    kernel, keeps = "logits_cross_entropy", (0, 1)
+    gradients = "logits_cross_entropy_backward", "logits_cross_entropy_target"
+
+
 def _pair_samples(make: Make) -> list[Sample]:
     return [
         make.sample(make(2, 3), make(2, 3)),
@@ -343,10 +387,7 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
         >>> tinycnn.nn.functional.mse_loss(tinycnn.tensor([1.0, 2.0]), tinycnn.tensor([1.0, 4.0]))
         tensor(2.)
     """
-    check_floating("mse_loss", input=input)
-    _check_same_shape("mse_loss", input, target)
-    error = input - target
-    return _reduce_weighted("mse_loss", error * error, weight, reduction)
+    return _reduce_weighted("mse_loss", _pair_loss("mse_loss", SquaredError, input, target), weight, reduction)
 
 
 def _distant_samples(make: Make) -> list[Sample]:
@@ -374,9 +415,7 @@ def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: T
         >>> tinycnn.nn.functional.l1_loss(tinycnn.tensor([1.0, 2.0]), tinycnn.tensor([1.0, 4.0]))
         tensor(1.)
     """
-    check_floating("l1_loss", input=input)
-    _check_same_shape("l1_loss", input, target)
-    return _reduce_weighted("l1_loss", (input - target).abs(), weight, reduction)
+    return _reduce_weighted("l1_loss", _pair_loss("l1_loss", AbsoluteError, input, target), weight, reduction)
 
 
 @op(
@@ -407,30 +446,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta!r}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    check_floating("smooth_l1_loss", input=input)
-    _check_same_shape("smooth_l1_loss", input, target)
-    error = input - target
-    distance = error.abs()
-    return _reduce("smooth_l1_loss", where(distance < beta, error * error / (2 * beta), distance - beta / 2), reduction)
-
-
-class BinaryCrossEntropy(Op):
-    """-(t * log(x) + (1 - t) * log(1 - x)), each logarithm held at -100 or above; dx = g * (x - t) / (x * (1 - x)), the
-    product held at 1e-12 or above, dt = g * (log(1 - x) - log(x))."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Any, t: Any) -> Any:
-        ctx.save_for_backward(x, t)
-        be = ctx.backend
-        floor = be.asarray(-100, dtype=x.dtype)
-        return -(t * be.maximum(be.log(x), floor) + (1 - t) * be.maximum(be.log1p(-x), floor))
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        x, t = ctx.saved_tensors
-        to_x, to_t = ctx.needs_input_grad
-        g_x = g * (x - t) / (x * (1 - x)).clamp(min=1e-12) if to_x else None
-        return g_x, g * ((1 - x).log().clamp(min=-100) - x.log().clamp(min=-100)) if to_t else None
+    loss = _pair_loss("smooth_l1_loss", SmoothError, input, target, float(beta))
+    return _reduce("smooth_l1_loss", loss, reduction)
 
 
 def _probability_samples(make: Make) -> list[Sample]:
@@ -515,7 +532,8 @@ def binary_cross_entropy_with_logits(
     _check_same_shape(name, input, target)
     check_floating(name, target=target)
     _check_factors(name, input, weight=weight, pos_weight=pos_weight)
-    log_likelihood = logsigmoid(input)  # and log(1 - sigmoid(x)) = log(sigmoid(x)) - x
-    of_ones = target if pos_weight is None else target * pos_weight
-    loss = (1 - target) * input - (of_ones + 1 - target) * log_likelihood
+    if pos_weight is None:
+        loss = LogitsCrossEntropy.apply(*operands(name, input, target))
+    else:  # log(1 - sigmoid(x)) = log(sigmoid(x)) - x
+        loss = (1 - target) * input - (target * pos_weight + 1 - target) * logsigmoid(input)
     return _reduce(name, loss if weight is None else loss * weight, reduction)

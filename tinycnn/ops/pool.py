@@ -12,7 +12,7 @@ from typing import Any
 
 from ..autograd import Op, Tensor, wrap
 from ..backend import Array, Backend
-from ..backend.dtypes import from_numpy_dtype
+from ..backend.dtypes import from_numpy_dtype, int64
 from .arithmetic import where
 from .broadcast import cast
 from .geometry import Pair, as_batch, check_flag, check_floating, pair, pool_size
@@ -219,8 +219,10 @@ def max_pool2d(
 
 
 def _result(values_and_places: tuple[Tensor, Tensor], single: bool, return_indices: bool) -> Any:
-    y, where = (t.squeeze(0) if single else t for t in values_and_places)
-    return (y, where) if return_indices else y
+    y, where = values_and_places
+    if single:
+        y, where = y.squeeze(0), where.squeeze(0)
+    return (y, where.to(int64)) if return_indices else y
 
 
 @op(
