@@ -18,6 +18,7 @@ from typing import Any, overload
 from .autograd import Tensor, autocast, get_autocast_dtype, is_autocast_enabled
 from .autograd.lists import to_be_written
 from .backend import Array, Backend
+from .backend.dtypes import float16
 
 __all__ = ["GradScaler", "autocast", "get_autocast_dtype", "is_autocast_enabled"]
 
@@ -121,7 +122,7 @@ class GradScaler:
         if record.stage is _STEPPED:
             raise RuntimeError("GradScaler: unscale_() is being called after step()")
         grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if any(g.array.dtype.itemsize == 2 for g in grads):
+        if any(g.dtype is float16 for g in grads):
             raise ValueError("GradScaler: attempting to unscale float16 gradients; keep the weights float32")
         for backend, arrays in to_be_written(grads):
             if backend not in record.found:
