@@ -60,10 +60,10 @@ __global__ void adaptive_max_pool2d(const T* __restrict__ x, T* __restrict__ y, 
     }
 }
 
-// The sum of each window over its divisor.
+// The sum of each window over its divisor, or over `number` where there are none.
 template <typename T, bool LAST>
-__global__ void avg_pool2d(const T* __restrict__ x, T* __restrict__ y, const Wide<T>* __restrict__ divisor,
-    long long total, int channels, int height, int width, int out_height, int out_width, int kernel_h, int kernel_w,
+__global__ void avg_pool2d(const T* __restrict__ x, T* __restrict__ y, const Wide<T>* __restrict__ divisors,
+    Wide<T> number, long long total, int channels, int height, int width, int out_height, int out_width, int kernel_h, int kernel_w,
     int stride_h, int stride_w, int pad_h, int pad_w) {
     for (long long i = first_index(); i < total; i += index_step()) {
         Place at = place_of<LAST>(i, channels, out_height, out_width);
@@ -73,15 +73,15 @@ __global__ void avg_pool2d(const T* __restrict__ x, T* __restrict__ y, const Wid
         for (int h = max(top, 0); h < bottom; ++h)
             for (int w = max(left, 0); w < right; ++w)
                 sum += Wide<T>(x[index_of<LAST>(at.n, at.c, h, w, channels, height, width)]);
-        y[i] = T(sum / divisor[at.h * out_width + at.w]);
+        y[i] = T(sum / (divisors ? divisors[at.h * out_width + at.w] : number));
     }
 }
 
 // The adjoint: a pixel takes its share from every window that it lies in. Those are the rows p with
 // p * stride - pad <= h < p * stride - pad + kernel, and the columns alike.
 template <typename T, bool LAST>
-__global__ void avg_pool2d_backward(const T* __restrict__ g, T* __restrict__ gx, const Wide<T>* __restrict__ divisor,
-    long long total, int channels, int height, int width, int out_height, int out_width, int kernel_h, int kernel_w,
+__global__ void avg_pool2d_backward(const T* __restrict__ g, T* __restrict__ gx, const Wide<T>* __restrict__ divisors,
+    Wide<T> number, long long total, int channels, int height, int width, int out_height, int out_width, int kernel_h, int kernel_w,
     int stride_h, int stride_w, int pad_h, int pad_w) {
     for (long long i = first_index(); i < total; i += index_step()) {
         Place at = place_of<LAST>(i, channels, height, width);
@@ -92,7 +92,7 @@ __global__ void avg_pool2d_backward(const T* __restrict__ g, T* __restrict__ gx,
         for (int p = first_p; p <= last_p; ++p)
             for (int q = first_q; q <= last_q; ++q)
                 sum += Wide<T>(g[index_of<LAST>(at.n, at.c, p, q, channels, out_height, out_width)]) /
-                       divisor[p * out_width + q];
+                       (divisors ? divisors[p * out_width + q] : number);
         gx[i] = T(sum);
     }
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .layout import blocks_for, image, like, new_image, wide, widened
-from .loader import Array, Kernel, driver
+from .loader import Array, Kernel
 
 Pair = tuple[int, int]
 
@@ -24,7 +24,7 @@ _scatter_plane = Kernel("pool", "scatter_plane", variants=_LAYOUTS)
 _narrow = Kernel("pool", "narrow", types=("float16", "bfloat16"))
 
 
-def _run(kernel: Kernel, dtype: Any, last: bool, arrays: tuple[Array, ...], total: int, *numbers: int) -> None:
+def _run(kernel: Kernel, dtype: Any, last: bool, arrays: tuple[Any, ...], total: int, *numbers: int) -> None:
     """One thread, or one round of a thread's loop, for each of `total` numbers."""
     kernel.launch((dtype, last), (blocks_for(total, _THREADS),), (_THREADS,), *arrays, total, *numbers)
 
@@ -49,10 +49,9 @@ def adaptive_max_pool2d(x: Array, out_size: Pair) -> tuple[Array, Array]:
     return y, where
 
 
-def _divisors(divisor: Array | float, out_size: Pair, kind: Any) -> Array:
-    if isinstance(divisor, float):
-        return driver().xp.full(out_size, divisor, wide(kind))  # nothing to copy to the device
-    return widened(divisor, wide(kind))
+def _divisors(divisor: Array | float, kind: Any) -> tuple[Array | None, float]:
+    """An array of them, or one number for all."""
+    return (None, divisor) if isinstance(divisor, float) else (widened(divisor, wide(kind)), 1.0)
 
 
 def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Array | float) -> Array:
@@ -60,7 +59,7 @@ def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, out_size: Pa
     n, c, h, w = x.shape
     p, q = out_size
     y = new_image((n, c, p, q), x.dtype, last)
-    arrays = x, y, _divisors(divisor, out_size, x.dtype)
+    arrays = x, y, *_divisors(divisor, x.dtype)
     _run(_avg_pool2d, x.dtype, last, arrays, y.size, c, h, w, p, q, *kernel, *stride, *padding)
     return y
 
@@ -71,7 +70,7 @@ def avg_pool2d_backward(
     g, last = image(g)
     n, c, p, q = g.shape
     gx = new_image((n, c, *size), g.dtype, last)
-    arrays = g, gx, _divisors(divisor, (p, q), g.dtype)
+    arrays = g, gx, *_divisors(divisor, g.dtype)
     _run(_avg_pool2d_backward, g.dtype, last, arrays, gx.size, c, *size, p, q, *kernel, *stride, *padding)
     return gx
 
