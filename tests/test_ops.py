@@ -17,6 +17,7 @@ from layouts import LAYOUTS
 import tinycnn
 from tinycnn import Tensor
 from tinycnn.autograd import Function, Op, adjoint_check, check_gradients, check_second_gradients, engine, grad, wrap
+from tinycnn.backend import get_backend
 from tinycnn.backend.base import Kernels
 from tinycnn.ops.checks import Call, calls, in_dtype
 from tinycnn.ops.registry import OpInfo, all_ops, get_op
@@ -50,17 +51,19 @@ def results_and_gradients(call: Call, tensors: list[Tensor]) -> tuple[list[np.nd
 @contextmanager
 def kernels_used() -> Iterator[list[str]]:
     names: list[str] = []
-    original = Kernels.__getattr__
+    find, kernels = Kernels.__getattr__, vars(get_backend("cpu").kernels)
 
     def spy(self: Kernels, name: str) -> Any:
         names.append(name)
-        return original(self, name)
+        return find(self, name)
 
+    for bound in [name for name in kernels if not name.startswith("_")]:
+        del kernels[bound]  # those that were used before would not be looked for again
     Kernels.__getattr__ = spy  # type: ignore[method-assign]
     try:
         yield names
     finally:
-        Kernels.__getattr__ = original  # type: ignore[method-assign]
+        Kernels.__getattr__ = find  # type: ignore[method-assign]
 
 
 def uses_kernels(op: OpInfo) -> bool:

@@ -55,7 +55,7 @@ def erf_constant_forgotten(right: Any, ctx: Any, g: Any) -> Any:
     return change(right(ctx, g), 0, lambda dx: dx * (math.sqrt(math.pi) / 2))
 
 
-@mutant(Abs, op="l1_loss", wrong="the sign of the error is lost")
+@mutant(Abs, op="abs", wrong="the sign of the error is lost")
 def abs_sign_lost(right: Any, ctx: Any, g: Any) -> Any:
     """To raise a number below zero makes it smaller in size."""
     return change(right(ctx, g), 0, lambda _: g * 1.0)

@@ -11,13 +11,13 @@ from tinycnn.autograd.grad_mode import state
 from .mutant import mutant
 
 
-@mutant(engine._Pass, "_sum", op="silu", wrong="the last gradient wins")
+@mutant(engine._Pass, "_sum", op="local_response_norm", wrong="the last gradient wins")
 def engine_last_gradient_wins(right: Any, self: Any, before: Any, g: Any, place: Any) -> Any:
     """A tensor that is used twice moves the result in two ways, and the chain rule adds them up."""
     return g
 
 
-@mutant(engine._Pass, "_sum", op="silu", wrong="the first gradient wins")
+@mutant(engine._Pass, "_sum", op="local_response_norm", wrong="the first gradient wins")
 def engine_first_gradient_wins(right: Any, self: Any, before: Any, g: Any, place: Any) -> Any:
     """No use of a tensor goes before another: all of them add up."""
     return before
@@ -32,7 +32,7 @@ def engine_adds_into_what_it_was_given(right: Any, self: Any, before: Any, g: An
     return before
 
 
-@mutant(engine._Pass, "_sum", op="silu", wrong="second order: a sum of gradients forgets its graph")
+@mutant(engine._Pass, "_sum", op="local_response_norm", wrong="second order: a sum of gradients forgets its graph")
 def engine_sum_not_recorded(right: Any, self: Any, before: Any, g: Any, place: Any) -> Any:
     """With create_graph the sum of gradients is itself a function of the inputs."""
     return right(self, before, g.detach(), place)

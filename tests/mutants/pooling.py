@@ -12,6 +12,7 @@ from tinycnn.ops.pool import (
     GatherPlane,
     MaxPool2d,
     ScatterPlane,
+    divisor_of,
 )
 
 from .mutant import change, mutant, mutant_of, with_gradient_of
@@ -69,20 +70,21 @@ def adaptive_max_pool_channels_tied(right: Any, ctx: Any, g: Any, _: Any) -> Any
 @mutant(AvgPool2d, op="avg_pool2d", wrong="the gradient is not divided by the window's size")
 def avg_pool_divisor_forgotten(right: Any, ctx: Any, g: Any) -> Any:
     """Each pixel makes 1 / divisor of the mean."""
-    return right(ctx, g * ctx.saved_tensors[0])
+    return right(ctx, g * divisor_of(ctx))
 
 
 @mutant(AvgPool2d, op="avg_pool2d", wrong="padding counts, whatever count_include_pad says")
 def avg_pool_padding_counted(right: Any, ctx: Any, g: Any) -> Any:
     """At the border the mean went over fewer pixels than the kernel has, so each of them weighs more."""
     (r, s), *_ = ctx.geometry
-    return right(ctx, g * ctx.saved_tensors[0] / (r * s))
+    return right(ctx, g * divisor_of(ctx) / (r * s))
 
 
 @mutant(AvgPool2d, op="avg_pool2d", wrong="overlapping windows are averaged, not added")
 def avg_pool_overlap_averaged(right: Any, ctx: Any, g: Any) -> Any:
     """A pixel takes part in every window that covers it, so it gets the sum of their gradients."""
-    times = AvgPool2dBackward.apply((g * 0 + 1) * ctx.saved_tensors[0], ctx.size, *ctx.geometry, ctx.saved_tensors[0])
+    divisor = divisor_of(ctx)
+    times = AvgPool2dBackward.apply((g * 0 + 1) * divisor, ctx.size, *ctx.geometry, divisor)
     return change(right(ctx, g), 0, lambda dx: dx / (times + (times == 0)))
 
 
@@ -95,7 +97,7 @@ def avg_pool_stride_off_by_one(right: Any, ctx: Any, g: Any) -> Any:
 @mutant(AvgPool2dBackward, op="avg_pool2d", wrong="second order: the divisor is forgotten")
 def avg_pool_second_order_divisor(right: Any, ctx: Any, c: Any) -> Any:
     """The gradient of a mean is divided as the mean is; differentiated again, it is the mean itself."""
-    return change(right(ctx, c), 0, lambda dg: dg * ctx.saved_tensors[0])
+    return change(right(ctx, c), 0, lambda dg: dg * divisor_of(ctx))
 
 
 @mutant_of("adaptive_avg_pool2d", wrong="windows are taken to be of one size")

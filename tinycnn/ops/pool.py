@@ -106,7 +106,7 @@ class AvgPool2d(Op):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        gx = AvgPool2dBackward.apply(g, ctx.size, *ctx.geometry, _divisor(ctx))
+        gx = AvgPool2dBackward.apply(g, ctx.size, *ctx.geometry, divisor_of(ctx))
         return gx, None, None, None, None, None
 
 
@@ -123,7 +123,7 @@ class AvgPool2dBackward(Op):
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
-        return AvgPool2d.apply(c, *ctx.geometry, _divisor(ctx)), None, None, None, None, None
+        return AvgPool2d.apply(c, *ctx.geometry, divisor_of(ctx)), None, None, None, None, None
 
 
 def _keep_divisor(ctx: Any, divisor: Any) -> None:
@@ -131,7 +131,8 @@ def _keep_divisor(ctx: Any, divisor: Any) -> None:
     ctx.save_for_backward(divisor if ctx.number is None else None)
 
 
-def _divisor(ctx: Any) -> Any:
+def divisor_of(ctx: Any) -> Any:
+    """What an average pool's windows are divided by: a number, or a tensor (P, Q)."""
     return ctx.saved_tensors[0] if ctx.number is None else ctx.number
 
 
