@@ -221,6 +221,9 @@ def test_show_images():
 def test_in_a_notebook_figures_are_shown_again_and_again(monkeypatch):
     import types
 
+    import matplotlib.pyplot as plt
+
+    plt.close(plt.figure())  # for the first one matplotlib itself asks for IPython
     shown = []
     display = types.ModuleType("IPython.display")
     display.display = shown.append
