@@ -483,19 +483,27 @@ def command_line_trains() -> None:
     assert math.isfinite(facts["history"][0]["train_loss"])
 
 
+def training_step(
+    net: nn.Module, X: Tensor, y: Tensor, optimizer: Any, within: Callable[[], Any] = contextlib.nullcontext
+) -> Callable[[], None]:
+    """A function that does one training step, its forward within a block that `within` opens."""
+
+    def step() -> None:
+        with within():
+            loss = nn.functional.cross_entropy(net(X), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
 def lenet_step() -> Callable[[], None]:
     """A training step of LeNet with everything on the device, run twice already."""
     net = tinycnn.models.lenet().cuda()
     optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     X, y = batch("cuda")
-    X = X.float()
-
-    def step() -> None:
-        loss = nn.functional.cross_entropy(net(X), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
+    step = training_step(net, X.float(), y, optimizer)
     step()
     step()
     return step

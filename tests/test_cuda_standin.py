@@ -28,6 +28,7 @@ from device_checks import (
     refuses,
     stepped,
     tensors_in,
+    training_step,
 )
 from device_checks_bfloat16 import networks
 from standin_process import outcome_of, run_checks
@@ -138,13 +139,7 @@ def a_training_step_is_made_of_fused_kernels() -> None:
         (tinycnn.optim.RMSprop(net.parameters()), ["rmsprop<float>"]),
         (tinycnn.optim.Adagrad(net.parameters()), ["adagrad<float>"]),
     ):
-
-        def step(optimizer: Any = optimizer) -> None:
-            loss = nn.functional.cross_entropy(net(X), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
+        step = training_step(net, X, y, optimizer)
         step()
         with cupy_standin.counted() as traffic:
             found = launched(step)
@@ -267,14 +262,8 @@ def a_step_in_bfloat16_reads_nothing() -> None:
         net.cuda()
         X, y = x.cuda(), tinycnn.arange(len(x), device="cuda")
         optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-
-        def step(net: nn.Module = net, X: Any = X, y: Any = y, optimizer: Any = optimizer) -> None:
-            with tinycnn.autocast("cuda", dtype=tinycnn.bfloat16):
-                loss = nn.functional.cross_entropy(net(X), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
+        half = functools.partial(tinycnn.autocast, "cuda", dtype=tinycnn.bfloat16)
+        step = training_step(net, X, y, optimizer, half)
         step()
         with cupy_standin.counted() as traffic:
             kernels = launched(step)

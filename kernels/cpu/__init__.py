@@ -7,20 +7,13 @@ know in `layout.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from .. import reference
+from ..reference import kernels_of
 from . import conv, elementwise, join, norm, norm_relu, optim, pool, products, softmax
 from ._jit import get_num_threads, set_num_threads, warm_up
 from ._progress import on_compile
 from .winograd import get_precision, set_precision
 
-_modules = conv, elementwise, join, norm, norm_relu, optim, pool, products, softmax
-
-KERNELS: dict[str, Callable[..., Any]] = {
-    name: getattr(module, name) for module in _modules for name in reference.KERNELS if hasattr(module, name)
-}
+KERNELS = kernels_of(conv, elementwise, join, norm, norm_relu, optim, pool, products, softmax)
 
 __all__ = [
     "KERNELS",

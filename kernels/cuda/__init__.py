@@ -10,16 +10,9 @@ here runs on the reference kernels, with CuPy as their array library.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from .. import reference
+from ..reference import kernels_of
 from . import concat, conv, elementwise, gemm, gradients, norm, optim, pool, softmax
 
-_modules = concat, conv, elementwise, gemm, gradients, norm, optim, pool, softmax
-
-KERNELS: dict[str, Callable[..., Any]] = {
-    name: getattr(module, name) for module in _modules for name in reference.KERNELS if hasattr(module, name)
-}
+KERNELS = kernels_of(concat, conv, elementwise, gemm, gradients, norm, optim, pool, softmax)
 
 __all__ = ["KERNELS"]

@@ -17,6 +17,10 @@ because then the matrix product behind a convolution writes its result in place 
 `ON_LISTS` take lists of arrays first.
 """
 
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
 from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
 from .elementwise import FORMULAS
 from .gradients import clip_to_norm, norm_of, unscale
@@ -85,6 +89,12 @@ KERNELS = (
     "unscale",
 )
 
+
+def kernels_of(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The functions of KERNELS that some modules have, by name."""
+    return {name: getattr(module, name) for module in modules for name in KERNELS if hasattr(module, name)}
+
+
 ON_LISTS = (
     "adagrad_steps",
     "adam_steps",
@@ -96,4 +106,4 @@ ON_LISTS = (
     "unscale",
 )
 
-__all__ = [*KERNELS, "KERNELS", "ON_LISTS"]  # noqa: PLE0604
+__all__ = [*KERNELS, "KERNELS", "ON_LISTS", "kernels_of"]  # noqa: PLE0604

@@ -126,7 +126,7 @@ class Kernels:
 
         def call_on_lists(arrays: Sequence[Array], *args: Any) -> Any:
             kind = arrays[0].dtype.char
-            wanted = kind in kinds and (_local.mode or _default_mode) == "fast"
+            wanted = kind in kinds and kernel_mode() == "fast"
             fast = self.fast_kernels().get(name) if wanted else None
             if fast is not None:
                 return fast(arrays, *args)
