@@ -24,7 +24,7 @@ def run(*args: str) -> Any:
 def in_a_folder_of_its_own(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """For an autouse fixture: nothing of the user's surroundings counts, and nothing of the command's choices stays."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{tmp_path}-cache")
     for name in ("TINYCNN_DATA", "TINYCNN_DEVICE", "TINYCNN_KERNELS"):
         monkeypatch.delenv(name, raising=False)
     mode, device = base.default_kernel_mode(), backend.get_default_device()

@@ -12,8 +12,11 @@ import pytest
 
 import tinycnn
 
-# Tests that move the user's cache folder elsewhere would compile the CPU's kernels there, each anew.
-os.environ.setdefault("TINYCNN_CACHE_DIR", str(pathlib.Path.home() / ".cache" / "tinycnn" / "tests"))
+# Tests that move the user's cache folder elsewhere would compile the CPU's kernels and list matplotlib's fonts there,
+# each anew.
+CACHE = pathlib.Path.home() / ".cache" / "tinycnn" / "tests"
+os.environ.setdefault("TINYCNN_CACHE_DIR", str(CACHE))
+os.environ.setdefault("MPLCONFIGDIR", str(CACHE / "matplotlib"))
 
 
 @pytest.fixture(autouse=True)
