@@ -73,16 +73,16 @@ def test_without_it_numpy_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(gemm._library() is None, reason="no BLAS whose threads can be counted")
-def test_the_threads_of_the_blas_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [100, 200])  # by one thread, and by several
+def test_the_threads_of_the_blas_are_as_before(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when several Python threads multiply at the same time."""
     monkeypatch.setattr(gemm, "get_num_threads", lambda: 2)
-    library = gemm._library()
-    before = library.get_num_threads()
-    library.set_num_threads(2)
-    monkeypatch.setattr(gemm, "_LONG", 1)
+    count, set_count = gemm._thread_functions()
+    before = count()
+    set_count(2)
     try:
         rng = np.random.default_rng(0)
-        a = rng.standard_normal((200, 200))
+        a = rng.standard_normal((size, size))
         with ThreadPoolExecutor(4) as pool:
 
             def product(_: int) -> Array:
@@ -91,9 +91,31 @@ def test_the_threads_of_the_blas_are_as_before(monkeypatch: pytest.MonkeyPatch) 
                 return out
 
             results = list(pool.map(product, range(64)))
-        assert library.get_num_threads() == 2
+        assert count() == 2
         for result in results:
             np.testing.assert_array_equal(result, results[0])
         np.testing.assert_allclose(results[0], a @ a, rtol=1e-9)
     finally:
-        library.set_num_threads(before)
+        set_count(before)
+
+
+@pytest.mark.skipif(gemm._library() is None, reason="no BLAS whose threads can be counted")
+def test_a_small_product_starts_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemm, "get_num_threads", lambda: 2)
+    count, set_count = gemm._thread_functions()
+    before, seen = count(), []
+    set_count(2)
+
+    def matmul(a: Array, b: Array, out: Array) -> Array:
+        seen.append(count())
+        return np.dot(a, b, out=out)
+
+    monkeypatch.setattr(gemm.np, "matmul", matmul)
+    try:
+        a = np.ones((100, 100), np.float32)
+        gemm.multiply(a, a, np.empty_like(a))
+        monkeypatch.setattr(gemm, "_SMALL", 1 << 30)  # so small that the BLAS does not think of it
+        gemm.multiply(a, a, np.empty_like(a))
+    finally:
+        set_count(before)
+    assert seen == [1, 2]

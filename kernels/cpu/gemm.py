@@ -3,7 +3,8 @@
 A BLAS that starts threads keeps them awake for some hundredths of a second, waiting for its next product. Meanwhile
 they take the cores from the kernels of this folder, which on a machine shared with others made networks of many 1x1
 convolutions a fifth slower. So a large product of many rows is cut into as many jobs as there are threads, and each job
-is a call of `gemm` that stays in its thread.
+is a call of `gemm` that stays in its thread. A small product is done by the thread that wants it: before another one is
+awake it is over, and where the other core is taken, a BLAS waits milliseconds for its thread.
 
 C = A B, with C (M, N), is cut along the longer side of C or, if K is much longer, as it is in the gradient of weights,
 along K, and then the parts are added up; into how many follows from the shapes alone. In memory all three are seen as
@@ -21,6 +22,7 @@ import os
 import pathlib
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,8 +36,10 @@ from .layout import Pair
 from .sums import add_parts
 
 _LITTLE_ENDIAN = sys.byteorder == "little"  # gemm reads the first half of an integer
-_LARGE = 1 << 22  # multiplications; with fewer the BLAS itself is quicker,
-_LONG = 1024  # and where no side is so long, since it shares the panels that each job here makes for itself
+_SMALL, _LARGE = 1 << 18, 1 << 22  # multiplications; with fewer a BLAS, and here too, one thread does them
+_LONG = (
+    1024  # where no side is so long the BLAS is quicker, since it shares the panels that each job here makes for itself
+)
 _ROWS, _DEPTH = 32, 1024  # the least of a job: each brings the other matrix into panels of its own
 _MOST_PARTS = 4
 
@@ -98,19 +102,35 @@ def _library() -> Any:
     return found[0] if len(found) == 1 and _LITTLE_ENDIAN else None
 
 
+def _symbol(name: str) -> Any:
+    """A function of NumPy's BLAS, whose wheels rename what they bring; None if there is none."""
+    library = _library()
+    for prefix in ("scipy_", ""):
+        for suffix in ("64_", ""):
+            function = getattr(library and library.dynlib, f"{prefix}{name}{suffix}", None)
+            if function is not None:
+                return function
+    return None
+
+
 @functools.cache
 def _function(kind: str) -> int:
     """The address of sgemm or dgemm, for a letter of NumPy's dtypes; 0 if there is none."""
     name = {"f": "sgemm_", "d": "dgemm_"}.get(kind)
-    library = _library()
-    if name is None or library is None:
-        return 0
-    for prefix in ("scipy_", ""):  # NumPy's wheels rename what they bring
-        for suffix in ("64_", ""):
-            function = getattr(library.dynlib, f"{prefix}{name}{suffix}", None)
-            if function is not None:
-                return ctypes.cast(function, ctypes.c_void_p).value or 0
-    return 0
+    function = _symbol(name) if name else None
+    return ctypes.cast(function, ctypes.c_void_p).value or 0 if function else 0
+
+
+@functools.cache
+def _thread_functions() -> tuple[Callable[[], int], Callable[[int], None]]:
+    """How to ask for the number of the BLAS's threads, and how to set it.
+
+    Of OpenBLAS itself, where it can be: threadpoolctl takes ten times as long as a small product, and obeys the first
+    thread that asked only.
+    """
+    ours = [_symbol(f"openblas_{verb}_num_threads") for verb in ("get", "set")]
+    get, set_ = ours if all(ours) else (_library().get_num_threads, _library().set_num_threads)
+    return get, set_
 
 
 class _Held:
@@ -123,22 +143,23 @@ class _Held:
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                self._before = _library().get_num_threads()
-                _library().set_num_threads(1)
+                get, set_ = _thread_functions()
+                self._before = get()
+                set_(1)
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                _library().set_num_threads(self._before)
+                _thread_functions()[1](self._before)
 
     def after_fork(self) -> None:
         """In the child: whoever was in a block is not here to leave it."""
         self._lock = threading.Lock()
         if self._inside:
             self._inside = 0
-            _library().set_num_threads(self._before)
+            _thread_functions()[1](self._before)
 
 
 _held = _Held()
@@ -208,8 +229,16 @@ def _strides(x: Array) -> Pair | None:
 def multiply(a: Array, b: Array, out: Array) -> None:
     """out (M, N) = a (M, K) b (K, N), of one dtype; out has its rows as lines of memory."""
     (m, k), n = a.shape, b.shape[1]
+    work = m * n * k
+    if work < _LARGE:
+        if work < _SMALL or get_num_threads() == 1 or not _library():
+            np.matmul(a, b, out=out)
+        else:
+            with _held:
+                np.matmul(a, b, out=out)
+        return
     kind, threads, parts = a.dtype.char, get_num_threads(), _parts(m, n, k)
-    if m * n * k >= _LARGE and (parts > 1 or (threads > 1 and max(m, n) >= _LONG)) and out.strides[1] == out.itemsize:
+    if (parts > 1 or (threads > 1 and max(m, n) >= _LONG)) and out.strides[1] == out.itemsize:
         strides, function = (_strides(a), _strides(b)), _function(kind)
         if function and strides[0] and strides[1]:
             plan, cut = _plan(function, kind, (m, n, k), strides[0], strides[1], out.strides, parts, threads)
