@@ -191,4 +191,4 @@ def test_what_cannot_be_is_said() -> None:
         with pytest.raises(ValueError, match="sum_parts exists for float32, float64, float16, bfloat16"):
             cuda.KERNELS["channel_sum"](x.astype(np.complex64))
         with pytest.raises(TypeError, match="expected an array of float32"):
-            cuda.KERNELS["batch_norm_transform"](x.astype(np.complex64), np.zeros(2), np.zeros(2), None, None)
+            cuda.KERNELS["batch_norm_eval"](x.astype(np.complex64), *np.ones((2, 2)), None, None, 0.0, False, None)

@@ -410,15 +410,16 @@ def test_fast_batch_norm(shape: tuple[int, ...], dtype: Any) -> None:
     check("channel_sum", x, terms=count, scale=4, layouts=tuple(LAYOUTS))
     inv_std = 1 / np.sqrt(variance + 1e-2)
     for w, b in ((weight, bias), (weight, None), (None, None)):
-        check("batch_norm_transform", x, mean, inv_std, w, b, scale=40, layouts=tuple(LAYOUTS))
         check("batch_norm_backward", g, x, mean, inv_std, w, terms=count, scale=40, layouts=tuple(LAYOUTS))
         check("batch_norm_backward", g, x, mean, inv_std, w, terms=count, scale=40, other="channels-last")
         for shortcut in (None, g):
-            check("batch_norm_relu", x, mean, inv_std, w, b, shortcut, scale=40, layouts=tuple(LAYOUTS))
             for relu in (True, False) if shortcut is None else (True,):
+                given = x, mean, variance, w, b, 1e-2, relu, shortcut
+                check("batch_norm_eval", *given, scale=40, layouts=tuple(LAYOUTS))
+                check("batch_norm_eval", x, *[a.astype(dtype) for a in given[1:3]], *given[3:], scale=40)
                 train = x, w, b, 1e-2, relu, shortcut, None
                 check("batch_norm_train", *train, terms=count, scale=40, layouts=tuple(LAYOUTS))
-            y = plain("batch_norm_relu", x, mean, inv_std, w, b, shortcut)
+            y, _ = plain("batch_norm_eval", x, mean, variance, w, b, 1e-2, True, shortcut)
             args = (g, y, x, mean, inv_std, w, b, shortcut is not None)
             check("batch_norm_relu_backward", *args, terms=count, scale=40, layouts=tuple(LAYOUTS))
 
@@ -456,20 +457,21 @@ def test_fast_running_statistics(dtype: Any, momentum: float) -> None:
                 assert moved.dtype == wanted.dtype
                 eps = 8 * np.finfo(moved.dtype).eps
                 np.testing.assert_allclose(moved, wanted, rtol=eps, atol=eps)
-    check("inverse_std", rng.random(5).astype(dtype), 1e-3, scale=4)
 
 
 @needs_numba
 def test_batch_norm_of_no_images() -> None:
     x = np.zeros((0, 3, 4, 4), np.float32)
     one = np.ones(3)
-    assert fast("batch_norm_transform", x, one, one, None, None).shape == x.shape
     gx, gweight, gbias = fast("batch_norm_backward", x, x, one, one, None)
     assert gx.shape == x.shape
     assert (gweight == 0).all()
     assert (gbias == 0).all()
     for shortcut in (None, x):
-        assert fast("batch_norm_relu", x, one, one, None, None, shortcut).shape == x.shape
+        for relu in (True, False):
+            y, inv_std = fast("batch_norm_eval", x, one, one, None, None, 3.0, relu, shortcut)
+            assert y.shape == x.shape
+            assert (inv_std == 0.5).all()
         gx, _, gbias, gshortcut = fast("batch_norm_relu_backward", x, x, x, one, one, None, None, shortcut is not None)
         assert gx.shape == x.shape
         assert (gbias == 0).all()
@@ -720,12 +722,10 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "add", (part, x)
     yield "channel_moments", (x,)
     yield "channel_sum", (x,)
-    yield "inverse_std", (inv_std, 1e-5)
-    yield "batch_norm_transform", (x, mean, inv_std, None, None)
     yield "batch_norm_backward", (g, x, mean, inv_std, None)
-    yield "batch_norm_relu", (x, mean, inv_std, None, None, g)
     for relu, shortcut in ((False, None), (True, None), (True, g)):
         yield "batch_norm_train", (x, None, None, 1e-5, relu, shortcut, None)
+        yield "batch_norm_eval", (x, mean, inv_std, None, None, 1e-5, relu, shortcut)
     for shortcut in (True, False):
         yield "batch_norm_relu_backward", (g, x, x, mean, inv_std, None, mean, shortcut)
     for name, rest in ONE_ARRAY.items():

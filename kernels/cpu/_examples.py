@@ -23,12 +23,10 @@ from .elementwise import (
 from .join import add, concatenate
 from .norm import (
     batch_norm_backward,
-    batch_norm_transform,
     channel_moments,
     channel_sum,
-    inverse_std,
 )
-from .norm_relu import batch_norm_relu, batch_norm_relu_backward, batch_norm_train
+from .norm_relu import batch_norm_eval, batch_norm_relu_backward, batch_norm_train
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .products import matmul
@@ -73,11 +71,11 @@ def _pools(x: Array) -> None:
 def _norms(x: Array) -> None:
     channel_sum(x)
     mean, variance = channel_moments(x)
-    inverse_std(variance, 1e-5)
-    batch_norm_backward(batch_norm_transform(x, mean, variance, None, None), x, mean, variance, None)
     batch_norm_train(x, None, None, 1e-5, False, None, None)
+    y, inv_std = batch_norm_eval(x, mean, variance, None, None, 1e-5, False, None)
+    batch_norm_backward(y, x, mean, inv_std, None)
     for shortcut in (None, x):
-        y = batch_norm_relu(x, mean, variance, None, None, shortcut)
+        y, _ = batch_norm_eval(x, mean, variance, None, None, 1e-5, True, shortcut)
         batch_norm_relu_backward(x, y, x, mean, variance, None, None, shortcut is not None)
 
 

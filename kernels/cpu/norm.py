@@ -214,18 +214,6 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
 
 @kernel
-def _inverse_std(variance: Array, eps: float, out: Array) -> None:
-    for c in range(out.size):
-        out[c] = 1 / math.sqrt(variance[c] + eps)
-
-
-def inverse_std(variance: Array, eps: float) -> Array:
-    out = np.empty(variance.shape)
-    _inverse_std(0, _given(variance, np.float64), float(eps), out)
-    return out.astype(variance.dtype, copy=False)
-
-
-@kernel
 def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs: int) -> None:
     rows, channels = x.shape
     for job in prange(jobs):
@@ -237,6 +225,15 @@ def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs:
 
 @kernel
 def _rows(mean: Array, inv_std: Array, weight: Array, bias: Array, rows: Array) -> None:
+    _fill_rows(mean, inv_std, weight, bias, rows)
+
+
+@kernel
+def _eval_rows(
+    mean: Array, variance: Array, weight: Array, bias: Array, eps: float, inv_std: Array, rows: Array
+) -> None:
+    for c in range(inv_std.size):
+        inv_std[c] = 1 / math.sqrt(variance[c] + eps)
     _fill_rows(mean, inv_std, weight, bias, rows)
 
 
@@ -268,20 +265,23 @@ def rows_of(
     return rows
 
 
+def eval_rows(
+    matrix: Array, mean: Array, variance: Array, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array]:
+    """As `rows_of`, and inv_std (C,)."""
+    wide = variance.dtype if variance.dtype.char in _NONE else np.dtype(np.float64)
+    inv_std, rows = np.empty(variance.shape, wide), np.empty((4, matrix.shape[1]), matrix.dtype)
+    moments = _given(mean, wide), _given(variance, wide)
+    _eval_rows(0, *moments, _given(weight, matrix.dtype), _given(bias, matrix.dtype), float(eps), inv_std, rows)
+    return rows, inv_std.astype(variance.dtype, copy=False)
+
+
 def transformed(pixels: Array, matrix: Array, rows: Array) -> Array:
     """The matrix' pixels (N, H, W, C) by the rows of `rows_of`, as (N, C, H, W)."""
     y = empty_like(pixels)
     mean, _, scale, bias = rows
     _transform(matrix.size, matrix, mean, scale, bias, y.reshape(matrix.shape), jobs_of(matrix))
     return channels_first(y)
-
-
-def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None) -> Array:
-    pixels = channels_last(x)
-    if not x.size:
-        return channels_first(empty_like(pixels))
-    matrix = fold(pixels)
-    return transformed(pixels, matrix, rows_of(matrix, mean, inv_std, weight, bias))
 
 
 @kernel

@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..memory import empty_like
+from ..reference import norm as reference
 from ..reference.norm import Moving
 from ._jit import Array, kernel, prange
 from .layout import channels_first, channels_last
 from .norm import (
+    eval_rows,
     fold,
     input_gradient,
     jobs_of,
@@ -63,14 +65,22 @@ def _bent(pixels: Array, matrix: Array, rows: Array, shortcut: Array | None) -> 
     return channels_first(y)
 
 
-def batch_norm_relu(
-    x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None, shortcut: Array | None
-) -> Array:
+def batch_norm_eval(
+    x: Array,
+    mean: Array,
+    variance: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    shortcut: Array | None,
+) -> tuple[Array, Array]:
     pixels = channels_last(x)
     if not x.size:
-        return channels_first(empty_like(pixels))
+        return channels_first(empty_like(pixels)), reference.inverse_std(np, variance, eps)
     matrix = fold(pixels)
-    return _bent(pixels, matrix, rows_of(matrix, mean, inv_std, weight, bias), shortcut)
+    rows, inv_std = eval_rows(matrix, mean, variance, weight, bias, eps)
+    return _bent(pixels, matrix, rows, shortcut) if relu else transformed(pixels, matrix, rows), inv_std
 
 
 def batch_norm_train(

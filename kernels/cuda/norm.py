@@ -150,14 +150,18 @@ def move_statistics(moving: Moving, mean: Array, var: Array, count: int) -> None
     _move_statistics.launch(running_mean.dtype, grid, (_THREADS,), running_mean, running_var, *moments, *numbers)
 
 
-def batch_norm_transform(x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None) -> Array:
-    return _transformed(x, mean, inv_std, weight, bias, None, False)
-
-
-def batch_norm_relu(
-    x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None, shortcut: Array | None
-) -> Array:
-    return _transformed(x, mean, inv_std, weight, bias, shortcut, True)
+def batch_norm_eval(
+    x: Array,
+    mean: Array,
+    variance: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    shortcut: Array | None,
+) -> tuple[Array, Array]:
+    inv_std = inverse_std(variance, eps)
+    return _transformed(x, mean, inv_std, weight, bias, shortcut, relu), inv_std
 
 
 def batch_norm_train(

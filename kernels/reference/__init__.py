@@ -28,13 +28,11 @@ from .join import concatenate
 from .linalg import matmul
 from .norm import (
     batch_norm_backward,
-    batch_norm_relu,
+    batch_norm_eval,
     batch_norm_relu_backward,
     batch_norm_train,
-    batch_norm_transform,
     channel_moments,
     channel_sum,
-    inverse_std,
 )
 from .optim import adagrad_steps, adam_steps, count_up, rmsprop_steps, sgd_steps
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
@@ -58,10 +56,9 @@ KERNELS = (
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_backward",
-    "batch_norm_relu",
+    "batch_norm_eval",
     "batch_norm_relu_backward",
     "batch_norm_train",
-    "batch_norm_transform",
     "channel_moments",
     "channel_sum",
     "clip_to_norm",
@@ -75,7 +72,6 @@ KERNELS = (
     "cross_entropy_backward",
     "gather_plane",
     "im2col",
-    "inverse_std",
     "log_softmax",
     "log_softmax_backward",
     "matmul",

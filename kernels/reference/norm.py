@@ -52,15 +52,42 @@ def move_statistics(xp: Any, moving: Moving, mean: Array, var: Array, count: int
             running[...] = running * (1 - momentum) + batch * momentum
 
 
-def batch_norm_transform(
-    xp: Any, x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None
+def _normalised(
+    xp: Any,
+    x: Array,
+    mean: Array,
+    inv_std: Array,
+    weight: Array | None,
+    bias: Array | None,
+    relu: bool,
+    shortcut: Array | None,
 ) -> Array:
-    """(N, C, H, W) and four (C,) -> (N, C, H, W): (x - mean) * inv_std * weight + bias, in x's layout."""
+    """y in x's layout; if `relu`, max(0, y + shortcut)."""
     scale = inv_std if weight is None else inv_std * weight
     y = (x - _per_channel(mean.astype(x.dtype))) * _per_channel(scale.astype(x.dtype))
     if bias is not None:
         y += _per_channel(bias)
-    return y
+    if not relu:
+        return y
+    if shortcut is not None:
+        y += shortcut
+    return xp.where(y < 0, xp.zeros((), y.dtype), y)
+
+
+def batch_norm_eval(
+    xp: Any,
+    x: Array,
+    mean: Array,
+    variance: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    shortcut: Array | None,
+) -> tuple[Array, Array]:
+    """(N, C, H, W) by given moments, four (C,): y, with a shortcut and through ReLU if `relu`; and inv_std, (C,)."""
+    inv_std = inverse_std(xp, variance, eps)
+    return _normalised(xp, x, mean, inv_std, weight, bias, relu, shortcut), inv_std
 
 
 def batch_norm_backward(
@@ -79,16 +106,6 @@ def batch_norm_backward(
     return inner * _per_channel(scale.astype(x.dtype)), gweight.astype(x.dtype), gbias.astype(x.dtype)
 
 
-def batch_norm_relu(
-    xp: Any, x: Array, mean: Array, inv_std: Array, weight: Array | None, bias: Array | None, shortcut: Array | None
-) -> Array:
-    """(N, C, H, W), four (C,) and a shortcut like x -> (N, C, H, W): max(0, batch_norm_transform(...) + shortcut)."""
-    y = batch_norm_transform(xp, x, mean, inv_std, weight, bias)
-    if shortcut is not None:
-        y += shortcut
-    return xp.where(y < 0, xp.zeros((), y.dtype), y)
-
-
 def batch_norm_relu_backward(
     xp: Any,
     g: Array,
@@ -103,7 +120,7 @@ def batch_norm_relu_backward(
     """The gradient through ReLU and the batch's own moments: gx, gweight, gbias, and with a shortcut also its gradient.
 
     ReLU passes g on where its output y is above zero; the sum passes that on to both of its terms. A kernel may look at
-    y, or compute it from x again as `batch_norm_relu` did.
+    y, or compute it from x again.
     """
     passed = xp.where(y > 0, g, xp.zeros((), g.dtype))
     gx, gweight, gbias = batch_norm_backward(xp, passed, x, mean, inv_std, weight)
@@ -120,14 +137,12 @@ def batch_norm_train(
     shortcut: Array | None,
     moving: Moving | None,
 ) -> tuple[Array, Array, Array]:
-    """(N, C, H, W), not empty, by its own moments: y, and (C,) each the mean and `inverse_std`.
+    """(N, C, H, W), not empty, by its own moments: y as of `batch_norm_eval`, and (C,) each the mean and inv_std.
 
-    y is that of `batch_norm_relu` if `relu`, else of `batch_norm_transform`; running statistics are moved in place.
+    Running statistics are moved in place.
     """
     mean, var = channel_moments(xp, x)
     inv_std = inverse_std(xp, var, eps)
     if moving is not None:
         move_statistics(xp, moving, mean, var, x.size // x.shape[1])
-    if relu:
-        return batch_norm_relu(xp, x, mean, inv_std, weight, bias, shortcut), mean, inv_std
-    return batch_norm_transform(xp, x, mean, inv_std, weight, bias), mean, inv_std
+    return _normalised(xp, x, mean, inv_std, weight, bias, relu, shortcut), mean, inv_std

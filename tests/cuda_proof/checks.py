@@ -283,9 +283,10 @@ def batch_norm(dtype: str) -> None:
         terms = 256 * (x[:, 0].size if x.size else 1)
         for w, b, other in ((weight, bias, shortcut), (None, None, None), (weight, bias, None)):
             numbers_of = x, mean, inv_std, w, b
-            if other is None:
-                against_reference("batch_norm_transform", dtype, *numbers_of, exact=(1, 2), terms=256)
-            against_reference("batch_norm_relu", dtype, *numbers_of, other, exact=(1, 2), terms=256)
+            for relu in (True, False) if other is None else (True,):
+                rest = 0.125, relu, other
+                doubles = {"exact": (1, 2), "results": (dtype, "float64")}
+                against_reference("batch_norm_eval", dtype, *numbers_of, *rest, terms=256, **doubles)
             against_reference("batch_norm_backward", dtype, g, x, mean, inv_std, w, exact=(2, 3), terms=terms)
             rest = shortcut, x, mean, inv_std, w, b, other is not None
             against_reference("batch_norm_relu_backward", dtype, g, *rest, exact=(3, 4), terms=terms)
@@ -308,15 +309,16 @@ def batch_norm_train(dtype: str) -> None:
 
 @check
 def running_moments(dtype: str) -> None:
-    """Moments in float32, and float32 weights for any image, as in evaluation."""
+    """Moments and weights in float32 for images of fewer bits, as in evaluation."""
     x = numbers(2, 3, 5, 4)
-    vectors = [v.astype(np.float32) for v in _by_channel(3)]
-    expected = reference.batch_norm_relu(np, x, *(v.astype(float) for v in vectors), None)
-    found = cuda.KERNELS["batch_norm_relu"](stored(x, dtype), *vectors, None)
-    same("batch_norm_relu", found, expected, 256, dtype)
+    vectors = [v.astype(wide(dtype)) for v in _by_channel(3)]
+    rest = 0.125, True, None
+    expected, _ = reference.batch_norm_eval(np, x, *(v.astype(float) for v in vectors), *rest)
+    found, _ = cuda.KERNELS["batch_norm_eval"](stored(x, dtype), *vectors, *rest)
+    same("batch_norm_eval", found, expected, 256, dtype)
     mean, inv_std, weight, _ = vectors
     _, gweight, gbias = cuda.KERNELS["batch_norm_backward"](stored(x, dtype), stored(x, dtype), mean, inv_std, weight)
-    assert gweight.dtype == gbias.dtype == np.float32
+    assert gweight.dtype == gbias.dtype == wide(dtype)
 
 
 # ---- softmax ---------------------------------------------------------------------------------------------------------
@@ -339,7 +341,9 @@ def softmax(dtype: str) -> None:
 def numbers_of_channels(dtype: str) -> None:
     for channels in (1, 40, 5000):
         moments = numbers(channels), abs(numbers(channels, seed=1))
-        against_reference("inverse_std", dtype, moments[1], 0.125)
+        variance = stored(moments[1], dtype)
+        expected = reference.norm.inverse_std(np, loaded(variance), 0.125)
+        same("inverse_std", cuda.norm.inverse_std(variance, 0.125), expected, 1, dtype)
         for layout in (np.asarray, lambda x: np.repeat(x, 2)[::2]):
             running = [layout(stored(numbers(channels, seed=k), dtype)) for k in (2, 3)]
             if dtype == "bfloat16" and not running[0].flags.c_contiguous:

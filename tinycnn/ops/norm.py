@@ -67,14 +67,15 @@ class FrozenBatchNorm(Op):
     takes_bfloat16 = True
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, bias: Any, mean: Any, inv_std: Any) -> Any:
+    def forward(ctx: Any, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, eps: float) -> Any:
+        y, inv_std = ctx.backend.kernels.batch_norm_eval(x, mean, variance, weight, bias, eps, False, None)
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight, mean, inv_std)
-        return ctx.backend.kernels.batch_norm_transform(x, mean, inv_std, weight, bias)
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         x, weight, mean, inv_std = ctx.saved_tensors
-        to_x, to_weight, to_bias, _, _ = ctx.needs_input_grad
+        to_x, to_weight, to_bias = ctx.needs_input_grad[:3]
         gx = gweight = None
         if to_x:
             scale = inv_std if weight is None else inv_std * weight
@@ -82,7 +83,7 @@ class FrozenBatchNorm(Op):
         if to_weight:
             xhat = (x - mean.reshape(1, -1, 1, 1)) * inv_std.reshape(1, -1, 1, 1)
             gweight = (g * xhat).sum(_OVER)
-        return gx, gweight, g.sum(_OVER) if to_bias else None, None, None
+        return gx, gweight, g.sum(_OVER) if to_bias else None, None, None, None
 
 
 def _batch_norm_samples(make: Make) -> list[Sample]:
@@ -145,16 +146,15 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var must be given when training=False")
-        inv_std = run_kernel("inverse_std", running_var, eps)
         if is_grad_enabled():
-            y = FrozenBatchNorm.apply(x, weight, bias, running_mean.detach(), inv_std)
+            y = FrozenBatchNorm.apply(x, weight, bias, running_mean.detach(), running_var.detach(), eps)
         else:
-            y = run_kernel("batch_norm_transform", x, running_mean, inv_std, weight, bias)
+            y, _ = run_kernel("batch_norm_eval", x, running_mean, running_var, weight, bias, eps, False, None)
     else:
         count = x.array.size // shape[1] if shape[1] else 0
         if count == 0:  # nothing to normalise, and no statistics
             zeros = input.new_zeros(shape[1])
-            return FrozenBatchNorm.apply(x, weight, bias, zeros, zeros).reshape(shape)
+            return FrozenBatchNorm.apply(x, weight, bias, zeros, zeros, eps).reshape(shape)
         if count == 1:
             raise ValueError(
                 f"batch_norm: expected more than 1 value per channel when training, got input of shape {shape}"

@@ -97,8 +97,8 @@ def batch_norm_relu(
         tensors = (input, weight, bias, shortcut)
         if not is_grad_enabled() or not any(t is not None and t.requires_grad for t in tensors):
             check_batch_norm("batch_norm_relu", input, running_mean, running_var, weight, bias, eps)
-            inv_std = run_kernel("inverse_std", running_var, eps)
-            return run_kernel("batch_norm_relu", input, running_mean, inv_std, weight, bias, shortcut)
+            y, _ = run_kernel("batch_norm_eval", input, running_mean, running_var, weight, bias, eps, True, shortcut)
+            return y
     if not (can_fuse and training):
         y = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
         return (y if shortcut is None else y + shortcut).relu()
