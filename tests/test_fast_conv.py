@@ -73,6 +73,7 @@ def errors(x_shape: Any, w_shape: Any, stride: Any, pads: Any) -> list[float]:
     geometry = stride, pads, (1, 1), 1
     exact = [a.astype(np.float64) for a in (x, w, bias, g)]
     y = cpu.KERNELS["conv2d"](x, w, bias, *geometry)
+    np.testing.assert_array_equal(cpu.KERNELS["conv2d"](x, w, bias, *geometry, True), np.maximum(y, 0))
     gx = cpu.KERNELS["conv2d_input_grad"](g, w, x.shape, *geometry)
     gw = cpu.KERNELS["conv2d_weight_grad"](g, x, w.shape, *geometry)
     taps = w_shape[2] * w_shape[3]

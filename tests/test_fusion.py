@@ -1,8 +1,9 @@
-"""Batch norm, shortcut and ReLU in one operation: the numbers of the three apart, wherever a network does so."""
+"""Batch norm, shortcut and ReLU, convolution and ReLU in one operation: the numbers of all apart, in networks too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,12 +83,77 @@ def test_training_is_true_or_false(training: object) -> None:
         F.batch_norm_relu(image(2, 3, 4, 4), None, None, training=training)
 
 
-def count_fused(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> int:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("shape", "weight", "rest"),
+    [
+        ((2, 16, 9, 9), (20, 16, 3, 3), {"padding": 1}),
+        ((2, 16, 9, 9), (20, 16, 3, 3), {"padding": 1, "stride": 2}),
+        ((2, 6, 8, 8), (8, 6, 1, 1), {}),
+        ((2, 1, 12, 12), (4, 1, 5, 5), {"padding": "same"}),
+        ((2, 4, 7, 7), (8, 1, 3, 3), {"groups": 4}),
+        ((3, 5, 5), (2, 3, 2, 2), {"dilation": 2}),
+    ],
+)
+def test_convolution_and_relu(shape: Any, weight: Any, rest: Any, dtype: str, kernel_set: str) -> None:
+    """The values to the bit, the gradients to rounding, and the same second derivatives."""
+    leaves = [image(*sizes, dtype=dtype).requires_grad_() for sizes in (shape, weight, weight[:1])]
+    together, apart = F.conv2d_relu(*leaves, **rest), F.relu(F.conv2d(*leaves, **rest))
+    assert np.array_equal(together.detach().numpy(), apart.detach().numpy())
+    assert 0 < float((together > 0).float().mean().item()) < 1
+    g, close = image(*together.shape, dtype=dtype), {"rtol": 1e-4, "atol": 1e-4 if dtype == "float32" else 1e-12}
+    for create_graph in (False, True):
+        ours, theirs = (tinycnn.autograd.grad(y, leaves, g, retain_graph=True, create_graph=create_graph)
+                        for y in (together, apart))  # fmt: skip
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.allclose(a.detach().numpy(), b.detach().numpy(), **close)
+    twice = [tinycnn.autograd.grad((d[0] * d[1].sum()).sum(), leaves[:2]) for d in (ours, theirs)]
+    for a, b in zip(*twice, strict=True):
+        assert np.allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-2 if dtype == "float32" else 1e-9)
+
+
+def test_a_gradient_that_is_a_part_of_another_passes_the_gate() -> None:
+    """As behind joined branches."""
+    x, w, b = (image(*sizes).requires_grad_() for sizes in ((2, 4, 6, 6), (5, 4, 3, 3), (5,)))
+    found = []
+    for branch in (F.conv2d_relu(x, w, b, padding=1), F.relu(F.conv2d(x, w, b, padding=1))):
+        joined = tinycnn.cat((branch, x, branch), 1)
+        found.append(tinycnn.autograd.grad(joined, (x, w, b), image(*joined.shape)))
+    for ours, theirs in zip(*found, strict=True):
+        assert np.allclose(ours.numpy(), theirs.numpy(), atol=1e-12)
+
+
+def count_fused(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[], object], layer: type[nn.Module] = nn.BatchNorm2d
+) -> int:
     calls = []
-    fused = nn.BatchNorm2d.forward_relu
-    monkeypatch.setattr(nn.BatchNorm2d, "forward_relu", lambda *args: calls.append(1) or fused(*args))
-    run()
+    fused = layer.forward_relu
+    with monkeypatch.context() as patch:
+        patch.setattr(layer, "forward_relu", lambda *args: calls.append(1) or fused(*args))
+        run()
     return len(calls)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("alexnet", 5), ("vgg11", 8), ("nin", 12), ("googlenet", 57), ("lenet", 0)]
+)
+def test_networks_bend_as_they_convolve(name: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = models.create(name, ratio=16) if name != "lenet" else models.lenet()
+    size = {"lenet": 28, "googlenet": 96}.get(name, 224)
+    x = tinycnn.randn(1, *net.input_shape[:1], size, size)
+    with tinycnn.no_grad():
+        assert count_fused(monkeypatch, lambda: net(x), nn.Conv2d) == expected
+
+
+def test_hooks_see_what_a_convolution_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, net = tinycnn.randn(2, 3, 5, 5), nn.Sequential(nn.Conv2d(3, 4, 3, padding_mode="reflect", padding=1), nn.ReLU())
+    expected = net(x).detach().numpy()
+    assert count_fused(monkeypatch, lambda: net(x), nn.Conv2d) == 1
+    seen: list[Tensor] = []
+    net[0].register_forward_hook(lambda module, args, y: seen.append(y))
+    assert np.allclose(net(x).detach().numpy(), expected, atol=1e-6)
+    assert count_fused(monkeypatch, lambda: net(x), nn.Conv2d) == 0
+    assert float(seen[0].min().item()) < 0  # before the ReLU
 
 
 @pytest.mark.parametrize(("name", "expected"), [("resnet18", 17), ("resnet50", 49), ("densenet", 21), ("vgg11", 0)])

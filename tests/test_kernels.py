@@ -176,9 +176,27 @@ def test_fast_conv2d_in_every_layout(geometry: tuple[Any, ...], dtype: Any) -> N
     window = geometry[2:]
     terms = x.size + w.size
     for layout in LAYOUTS:
-        check("conv2d", x, w, bias, *window, terms=terms, layouts=(layout,))
+        for b, relu in ((bias, False), (bias, True), (None, True)):
+            check("conv2d", x, w, b, *window, relu, terms=terms, layouts=(layout,))
         check("conv2d_input_grad", g, w, x.shape, *window, terms=terms, layouts=(layout,))
         check("conv2d_weight_grad", g, x, w.shape, *window, terms=terms, layouts=(layout,), other="planes")
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(2, 3, 5, 4), (3, 40, 7, 7), (1, 1, 3, 3), (0, 4, 2, 2), (2, 64, 20, 20)])
+def test_the_gate_behind_a_convolution(shape: tuple[int, ...], dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    g, y = random(rng, shape, dtype), random(rng, shape, dtype)
+    y.reshape(-1)[:1], y.reshape(-1)[-1:] = 0, np.nan  # neither is above zero
+    terms = g[:, 0].size
+    check("conv2d_relu_gate", g, y, terms=terms, layouts=tuple(LAYOUTS))
+    check("conv2d_relu_gate", g, y, terms=terms, layouts=tuple(LAYOUTS), other="channels-last")
+    n, c, h, w = shape
+    joined = np.full((n, h, w, c + 5), np.nan, dtype)
+    joined[..., 3 : 3 + c] = g.transpose(0, 2, 3, 1)
+    part = joined[..., 3 : 3 + c].transpose(0, 3, 1, 2)
+    assert_close(fast("conv2d_relu_gate", part, y), plain("conv2d_relu_gate", g, y), terms)
 
 
 @needs_numba
@@ -695,10 +713,12 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for weights, groups in ((w, 1), (few, 1), (depthwise, 16)):
         k = weights.shape[0]
         yield "conv2d", (x, weights, random(rng, (k,), dtype), ONES, pads, ONES, groups)
+        yield "conv2d", (x, weights, random(rng, (k,), dtype), ONES, pads, ONES, groups, True)
         yield "conv2d_input_grad", (g[:, :k], weights, x.shape, ONES, pads, ONES, groups)
         yield "conv2d_input_grad", (g[:, :k, ::2, ::2], weights, x.shape, (2, 2), pads, ONES, groups)
         yield "conv2d_weight_grad", (g[:, :k], x, weights.shape, ONES, pads, ONES, groups)
         yield "conv2d_weight_grad", (g[:, :k, ::2, ::2], x, weights.shape, (2, 2), pads, ONES, groups)
+    yield "conv2d_relu_gate", (g, x)
     window = (3, 3), ONES, pads, ONES
     yield "im2col", (x, *window)
     yield "col2im", (plain("im2col", x, *window), x.shape, *window)

@@ -8,12 +8,12 @@ know in `layout.py`.
 from __future__ import annotations
 
 from ..reference import kernels_of
-from . import conv, elementwise, join, norm, norm_relu, optim, pool, products, softmax
+from . import conv, elementwise, gate, join, norm, norm_relu, optim, pool, products, softmax
 from ._jit import get_num_threads, set_num_threads, warm_up
 from ._progress import on_compile
 from .winograd import get_precision, set_precision
 
-KERNELS = kernels_of(conv, elementwise, join, norm, norm_relu, optim, pool, products, softmax)
+KERNELS = kernels_of(conv, elementwise, gate, join, norm, norm_relu, optim, pool, products, softmax)
 
 __all__ = [
     "KERNELS",

@@ -20,6 +20,7 @@ from .elementwise import (
     sigmoid_backward,
     tanh_backward,
 )
+from .gate import conv2d_relu_gate
 from .join import add, concatenate
 from .norm import (
     batch_norm_backward,
@@ -41,9 +42,10 @@ def _convolutions(x: Array) -> None:
         w = np.ones((4, 4 // groups, 2, 2), x.dtype)
         for stride in (_ONE, _TWO):
             geometry = stride, _NO_PADS, _ONE, groups
-            y = conv2d(x, w, None, *geometry)
+            y = conv2d(x, w, np.ones(4, x.dtype), *geometry)
             conv2d_input_grad(y, w, x.shape, *geometry)
             conv2d_weight_grad(y, x, w.shape, *geometry)
+            conv2d_relu_gate(y, y)
     window = _TWO, _ONE, _NO_PADS, _ONE
     col2im(im2col(x, *window), x.shape, *window)
 
@@ -56,6 +58,7 @@ def _vector_convolutions() -> None:
         y = conv2d(x, w, None, *geometry)
         conv2d_input_grad(y, w, x.shape, *geometry)
         conv2d_weight_grad(y, x, w.shape, *geometry)
+        conv2d_relu_gate(y, conv2d(x, w, None, *geometry, True))
 
 
 def _pools(x: Array) -> None:

@@ -148,6 +148,11 @@ class Writer:
         """a * b + c, rounded once."""
         return self._intrinsic(f"llvm.fma.v{self.lanes}f32", self.vector, [a, b, c])
 
+    def relu(self, x: Value) -> Value:
+        """max(0, x); NaN stays NaN."""
+        zero = self.constant(0)
+        return self.builder.select(self.builder.fcmp_ordered("<=", x, zero), zero, x)
+
     def first_lanes(self, count: Value) -> Value:
         """A mask of the first `count` lanes."""
         numbers = ir.Constant(ir.VectorType(_INT, self.lanes), list(range(self.lanes)))

@@ -29,7 +29,9 @@ from ._simd import FLOAT_BYTES, Chip, Value, Writer, compiled
 ARITY = 14
 
 
-def tile(chip: Chip, rows: int, vectors: int, view: str, masked: bool = False, lines: int = 1) -> int:
+def tile(
+    chip: Chip, rows: int, vectors: int, view: str, masked: bool = False, lines: int = 1, relu: bool = False
+) -> int:
     """The address of f(a, a_step, a_run, b, start, start_row, c, c_row, inner, outer, last, a_line, c_line,
     b_step).
 
@@ -37,10 +39,10 @@ def tile(chip: Chip, rows: int, vectors: int, view: str, masked: bool = False, l
     from row to row of start and c. All in bytes. start_row 0 starts every row with the same numbers, a bias.
     If masked, only the first `last` lanes of the last vector of c are written. The rows can be those of several
     `lines`, one a_line apart in a and c_line in c. With "columns" a step's vectors of b lie b_step
-    behind the last one's, else they are packed.
+    behind the last one's, else they are packed. With `relu` the sums go through it before they are written.
     """
     assert view in ("packed", "rows", "columns")
-    return compiled(chip, ARITY, _tile, rows, vectors, view, masked, lines)
+    return compiled(chip, ARITY, _tile, rows, vectors, view, masked, lines, relu)
 
 
 def _tile(
@@ -64,6 +66,7 @@ def _tile(
     view: str,
     masked: bool,
     lines: int,
+    relu: bool,
 ) -> None:
     builder = write.builder
     if view == "packed":
@@ -111,11 +114,12 @@ def _tile(
     for i, distance in enumerate(_distances(write, rows // lines, lines, c_row, c_line)):
         row = write.add(c, distance)
         for v in range(vectors):
-            at = write.add(row, v * write.bytes)
+            at, total = write.add(row, v * write.bytes), sums[i * vectors + v]
+            total = write.relu(total) if relu else total
             if masked and v == vectors - 1:
-                write.store_masked(sums[i * vectors + v], at, mask)
+                write.store_masked(total, at, mask)
             else:
-                write.store(sums[i * vectors + v], at)
+                write.store(total, at)
 
 
 class _Loop:

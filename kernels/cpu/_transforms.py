@@ -87,30 +87,30 @@ def input_transform(chip: Chip, f: Winograd, masked: bool) -> int:
     All distances are in bytes. If masked, further arguments (first_row, end_row, first_column, end_column, lanes) say
     which part of the source there is; the rest counts as zero and is not read.
     """
-    return compiled(chip, 11, _transform, f.input, "source" if masked else "")
+    return compiled(chip, 11, _transform, f.input, "source" if masked else "", False)
 
 
 def gradient_transform(chip: Chip, f: Winograd, masked: bool) -> int:
     """Y -> A Y A^T; arguments as those of `input_transform`."""
-    return compiled(chip, 11, _transform, _transposed(f.output), "source" if masked else "")
+    return compiled(chip, 11, _transform, _transposed(f.output), "source" if masked else "", False)
 
 
-def output_transform(chip: Chip, f: Winograd, masked: bool) -> int:
-    """M -> A^T M A + bias; arguments as those of `input_transform`, then the address of the bias.
+def output_transform(chip: Chip, f: Winograd, masked: bool, relu: bool) -> int:
+    """M -> A^T M A + bias, through ReLU or not; arguments as those of `input_transform`, then the address of the bias.
 
     If masked, the five numbers say which part of the target there is; the rest is not written.
     """
-    return compiled(chip, 12, _transform, f.output, "target" if masked else "")
+    return compiled(chip, 12, _transform, f.output, "target" if masked else "", relu)
 
 
 def weight_transform(chip: Chip, f: Winograd) -> int:
     """W -> G W G^T: source, target and their distances, six arguments."""
-    return compiled(chip, 6, _transform, f.weight, "")
+    return compiled(chip, 6, _transform, f.weight, "", False)
 
 
 def weight_gradient_transform(chip: Chip, f: Winograd) -> int:
     """U -> G^T U G; six arguments."""
-    return compiled(chip, 6, _transform, _transposed(f.weight), "")
+    return compiled(chip, 6, _transform, _transposed(f.weight), "", False)
 
 
 def transpose(chip: Chip) -> int:
@@ -128,7 +128,7 @@ def _transform(
     target_column: Value,
     *rest: Value,
 ) -> None:
-    *numbers, matrix, masked = rest
+    *numbers, matrix, masked, relu = rest
     sizes = {"source": len(matrix[0]), "target": len(matrix)}
     masks = _masks(write, sizes[masked], numbers) if masked else []
 
@@ -150,6 +150,7 @@ def _transform(
     for i in range(sizes["target"]):
         for j, value in enumerate(_apply(write, matrix, [column[i] for column in half])):
             value = write.builder.fadd(value, bias) if bias else value
+            value = write.relu(value) if relu else value
             if masked == "target":
                 write.store_masked(value, written[i][j], masks[i][j])
             else:

@@ -26,7 +26,7 @@ from numpy import uint64
 from ..memory import empty, zeros
 from . import _simd, direct, direct_weights, gemm, planes, winograd, winograd_weights
 from ._jit import Array, kernel, prange
-from .layout import Pair, channels_first, channels_last, contiguous, scratch
+from .layout import Pair, channels_first, channels_last, contiguous, jobs_for, scratch
 
 Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
@@ -228,11 +228,27 @@ def _correlate(
             gemm.multiply(windows, matrix.T, out[start * q : end * q, g * k_count : (g + 1) * k_count])
 
 
-def _add_bias(y: Array, bias: Array) -> None:
-    """y (N, P, Q, K) += bias (K,), in rows of Q*K numbers."""
+@kernel
+def _add_and_bend(y: Array, bias: Array, relu: bool, jobs: int) -> None:
+    rows, size = y.shape
+    zero = y.dtype.type(0)
+    for job in prange(jobs):
+        for i in range(job * rows // jobs, (job + 1) * rows // jobs):
+            row = y[i]
+            for k in range(size):
+                row[k] += bias[k]
+            if relu:
+                for k in range(size):
+                    row[k] = zero if row[k] <= zero else row[k]
+
+
+def _finish(y: Array, bias: Array | None, relu: bool) -> None:
+    """y (N, P, Q, K) += bias (K,), in rows of Q*K numbers, and through ReLU."""
+    if bias is None and not relu:
+        return
     n, p, q, k = y.shape
-    lines = y.reshape(n * p, q * k)
-    lines += np.tile(bias, q)
+    line = np.zeros(q * k, y.dtype) if bias is None else np.tile(bias, q)
+    _add_and_bend(y.size, y.reshape(n * p, q * k), line, relu, jobs_for(y.size))
 
 
 def _chip(dtype: Any, dilation: Pair, groups: int) -> _simd.Chip | None:
@@ -240,7 +256,16 @@ def _chip(dtype: Any, dilation: Pair, groups: int) -> _simd.Chip | None:
     return _simd.active() if dtype == np.float32 and dilation == (1, 1) and groups == 1 else None
 
 
-def conv2d(x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, dilation: Pair, groups: int) -> Array:
+def conv2d(
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Pads,
+    dilation: Pair,
+    groups: int,
+    relu: bool = False,
+) -> Array:
     pixels = channels_last(x)
     k, count, r, s = w.shape
     p, q = _out_size(x.shape, (r, s), stride, padding, dilation)
@@ -249,18 +274,17 @@ def conv2d(x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, 
         return channels_first(y)
     chip = _chip(x.dtype, dilation, groups)
     if chip and winograd.suits(count, k, (r, s), stride):
-        winograd.correlate(chip, pixels, w, bias, y, _origin(padding))
+        winograd.correlate(chip, pixels, w, bias, y, _origin(padding), relu)
         return channels_first(y)
     if chip and direct.suits(k, (r, s)):
-        direct.correlate(chip, pixels, w, bias, y, stride, _origin(padding))
+        direct.correlate(chip, pixels, w, bias, y, stride, _origin(padding), relu)
         return channels_first(y)
     if count == 1 and groups > 1:
         _each_channel(pixels, w, y, stride, _origin(padding), dilation)
     else:
         matrices = _matrices(w, groups)
         _correlate(pixels, matrices, y, (r, s), stride, _origin(padding), dilation)
-    if bias is not None:
-        _add_bias(y, bias)
+    _finish(y, bias, relu)
     return channels_first(y)
 
 

@@ -223,6 +223,7 @@ def _walk(
     work: Place,
     work_step: int,
     threads: int,
+    relu: bool = False,
 ) -> tuple[_Walk, int]:
     """The walk over an image of a shape (N, H, W, C) with packed weights; results to y, in steps of images, rows and
     pixels. And into how many jobs it is cut."""
@@ -243,8 +244,8 @@ def _walk(
         Place(_X), height, width, pixel, *origin, *stride, kernel_size[0], kernel_size[1] * c, *size, n, images,
         per_image, chunk, parts, part, line, padded, u, length * 2 * lanes * FLOAT_BYTES, panels, lanes, bias, y,
         *steps, group, at_once,
-        tile(chip, group * at_once, 2, "rows", False, at_once),
-        tile(chip, group * at_once, -(-rest // lanes), "rows", rest % lanes != 0, at_once),
+        tile(chip, group * at_once, 2, "rows", False, at_once, relu),
+        tile(chip, group * at_once, -(-rest // lanes), "rows", rest % lanes != 0, at_once, relu),
         (rest - 1) % lanes + 1, work, work_step,
     )  # fmt: skip
     return walk, groups * per_image * parts
@@ -309,7 +310,7 @@ _WALK = records_bytes(_Walk)
 
 @planned
 def _plan_correlate(
-    chip: Chip, w_shape: Shape, x_shape: Shape, y_shape: Shape, stride: Pair, origin: Pair, threads: int
+    chip: Chip, w_shape: Shape, x_shape: Shape, y_shape: Shape, stride: Pair, origin: Pair, relu: bool, threads: int
 ) -> _Planned:
     k, c, r, s = w_shape
     n, p, q, _ = y_shape
@@ -326,7 +327,7 @@ def _plan_correlate(
     )  # fmt: skip
     steps = p * q * k * FLOAT_BYTES, q * k * FLOAT_BYTES, k * FLOAT_BYTES
     walk, walk_jobs = _walk(
-        chip, u, added, Place(_Y), steps, x_shape, k, (r, s), stride, origin, (p, q), work, work_step, threads
+        chip, u, added, Place(_Y), steps, x_shape, k, (r, s), stride, origin, (p, q), work, work_step, threads, relu
     )
     slack = lanes if taps * c < lanes else 0
     return _Planned(
@@ -334,14 +335,16 @@ def _plan_correlate(
     )
 
 
-def correlate(chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, stride: Pair, origin: Pair) -> None:
+def correlate(
+    chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, stride: Pair, origin: Pair, relu: bool = False
+) -> None:
     """x (N, H, W, C), w (K, C, R, S) -> y (N, P, Q, K)."""
     pixels = _pixels_together(chip, w.shape[0], w.shape[3], stride[1], y.shape[2])
     if pixels > 1:
         w, bias = _together(w, bias, pixels, stride[1])
         y = y.reshape(*y.shape[:2], -1, w.shape[0])
         stride = stride[0], pixels * stride[1]
-    planned = _plan_correlate(chip, w.shape, x.shape, y.shape, stride, origin, get_num_threads())
+    planned = _plan_correlate(chip, w.shape, x.shape, y.shape, stride, origin, relu, get_num_threads())
     memory, work = scratch_floats(planned.floats)
     memory[: planned.add] = 0
     if bias is not None:

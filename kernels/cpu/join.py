@@ -7,7 +7,7 @@ import numpy as np
 from ..memory import LEAST, empty, empty_like
 from ._jit import Array, kernel, prange
 from .layout import jobs_for
-from .rows import copy_rows, row_step
+from .rows import copy_rows, line_of, row_step
 
 
 def concatenate(first: Array, others: tuple[Array, ...], axis: int) -> Array:
@@ -47,12 +47,6 @@ def _add_rows(a: Array, a_step: int, b: Array, b_step: int, out: Array, jobs: in
                 total[k] = xs[k] + ys[k]
 
 
-def _line(pixels: Array) -> Array:
-    """The memory from the first number of an image to its last, as one line."""
-    numbers = ((pixels.size // pixels.shape[3] - 1) * row_step(pixels)) // pixels.itemsize + pixels.shape[3]
-    return np.lib.stride_tricks.as_strided(pixels, (numbers,), (pixels.itemsize,))
-
-
 def add(a: Array, b: Array) -> Array:
     if a.nbytes < LEAST or a.shape != b.shape or a.dtype != b.dtype:
         return a + b
@@ -70,6 +64,6 @@ def add(a: Array, b: Array) -> Array:
             if a_step == b_step == c:
                 _add_lines(a.size, xs.reshape(-1), ys.reshape(-1), out.reshape(-1), jobs)
             else:
-                _add_rows(a.size, _line(xs), a_step, _line(ys), b_step, out.reshape(-1, c), jobs)
+                _add_rows(a.size, line_of(xs), a_step, line_of(ys), b_step, out.reshape(-1, c), jobs)
             return out.transpose(0, 3, 1, 2)
     return np.add(a, b, out=empty_like(a))

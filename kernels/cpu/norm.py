@@ -76,18 +76,22 @@ def _total(sums: Array, out: Array) -> None:
         out[c] = total[c]
 
 
+def total_of(sums: Array, channels: int, dtype: Any) -> Array:
+    """The jobs' sums, (jobs, f * C) in double precision, added up in (C,)."""
+    out = np.empty(channels, dtype)
+    _total(0, sums, out)
+    return out
+
+
 def channel_sum(x: Array) -> Array:
     pixels = channels_last(x)
-    out = np.empty(pixels.shape[3], x.dtype)
     if not x.size:
-        out[...] = 0
-        return out
+        return np.zeros(x.shape[1], x.dtype)
     matrix = fold(pixels)
     jobs = jobs_of(matrix)
     sums = np.empty((jobs, matrix.shape[1]))
     _sums(matrix.size, matrix, sums, jobs)
-    _total(0, sums, out)
-    return out
+    return total_of(sums, x.shape[1], x.dtype)
 
 
 @kernel

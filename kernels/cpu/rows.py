@@ -48,6 +48,14 @@ def row_step(pixels: Array) -> int:
     return step if step % pixels.itemsize == 0 else 0
 
 
+def line_of(pixels: Array) -> Array:
+    """The memory of (N, H, W, C) whose rows lie evenly, from the first number to the last, as one line."""
+    if pixels.flags.c_contiguous:
+        return pixels.reshape(-1)
+    numbers = ((pixels.size // pixels.shape[3] - 1) * row_step(pixels)) // pixels.itemsize + pixels.shape[3]
+    return np.lib.stride_tricks.as_strided(pixels, (numbers,), (pixels.itemsize,))
+
+
 def copy_rows(source: Array, target: Array) -> None:
     """Images (N, H, W, C) whose rows lie evenly, into others of that shape."""
     if source.nbytes < _WORTH_JOBS:

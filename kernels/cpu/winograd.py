@@ -381,7 +381,15 @@ class _Planned(NamedTuple):
 
 @planned
 def _plan(
-    chip: Chip, precision: str, taps: int, x_shape: Shape, y_shape: Shape, origin: Pair, backwards: bool, threads: int
+    chip: Chip,
+    precision: str,
+    taps: int,
+    x_shape: Shape,
+    y_shape: Shape,
+    origin: Pair,
+    backwards: bool,
+    relu: bool,
+    threads: int,
 ) -> _Planned:
     n, p, q, k = y_shape
     _, height, width, channels = x_shape
@@ -415,7 +423,7 @@ def _plan(
     )  # fmt: skip
     output = _Output(
         Place(_Y), n, p, q, k, lanes, f.m, f.size, down, across, m_step, added,
-        *(transforms.output_transform(chip, f, masked) for masked in (False, True)),
+        *(transforms.output_transform(chip, f, masked, relu) for masked in (False, True)),
     )  # fmt: skip
     whole, half = (tile(chip, group, vectors, "packed") for vectors in (2, 1))
     products = _Products(lanes, places, k, count, group, v_step, u_step, m_step, whole, half)
@@ -443,11 +451,19 @@ def _tiles_of_a_job(total: int, chip: Chip, threads: int) -> Pair:
 
 
 def correlate(
-    chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, origin: Pair, backwards: bool = False
+    chip: Chip,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    y: Array,
+    origin: Pair,
+    relu: bool = False,
+    backwards: bool = False,
 ) -> None:
     """x (N, H, W, C), w (K, C, R, R) -> y (N, P, Q, K); backwards: w (C, K, R, R), its taps turned by 180 degrees."""
     taps = w.shape[2]
-    planned = _plan(chip, _Method.precision, taps, x.shape, y.shape, origin, backwards, get_num_threads())
+    choice = chip, _Method.precision, taps
+    planned = _plan(*choice, x.shape, y.shape, origin, backwards, relu, get_num_threads())
     memory, work = scratch_floats(planned.floats)
     memory[: planned.add + 2 * chip.lanes] = 0
     if bias is not None:

@@ -7,8 +7,10 @@ from types import ModuleType
 from . import conv_depthwise, conv_im2col, conv_pointwise, implicit_gemm, tensor_core
 from .conv_choice import choose
 from .conv_geometry import Pads, Pair, geometry
+from .elementwise import OF_FORMULAS
 from .layout import new_image
 from .loader import Array, driver
+from .norm import channel_sum
 
 _ALGORITHMS: dict[str, ModuleType] = {
     "depthwise": conv_depthwise,
@@ -19,13 +21,27 @@ _ALGORITHMS: dict[str, ModuleType] = {
 }
 
 
-def conv2d(x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, dilation: Pair, groups: int) -> Array:
-    """(N, C, H, W) * (K, C/G, R, S) + (K,) -> (N, K, P, Q)."""
+def conv2d(
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Pads,
+    dilation: Pair,
+    groups: int,
+    relu: bool = False,
+) -> Array:
+    """(N, C, H, W) * (K, C/G, R, S) + (K,) -> (N, K, P, Q), through ReLU if `relu`."""
     of = geometry(x.shape, w.shape, None, stride, padding, dilation, groups)
     if of.pixels * of.k == 0:
         return new_image((of.n, of.k, of.p, of.q), x.dtype, True)
     y: Array = _ALGORITHMS[choose("forward", of, x.dtype).algorithm].forward(x, w, bias, of)
-    return y
+    return OF_FORMULAS["relu"](y) if relu else y
+
+
+def conv2d_relu_gate(g: Array, y: Array) -> tuple[Array, Array]:
+    passed = OF_FORMULAS["relu_backward"](g, y)
+    return passed, channel_sum(passed)
 
 
 def conv2d_input_grad(

@@ -91,4 +91,5 @@ def _kernel(formula: Callable[..., Any]) -> Callable[..., Array]:
     return kernel
 
 
-globals().update({formula.__name__: _kernel(formula) for formula in FORMULAS})
+OF_FORMULAS = {formula.__name__: _kernel(formula) for formula in FORMULAS}
+globals().update(OF_FORMULAS)

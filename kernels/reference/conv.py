@@ -13,6 +13,9 @@ Source: K. Chellapilla, S. Puri, P. Simard, "High Performance Convolutional Neur
 
 from typing import Any
 
+from . import elementwise
+from .norm import channel_sum
+
 Array = Any
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
@@ -83,16 +86,31 @@ def _output_matrix(y: Array, groups: int) -> Array:
 
 
 def conv2d(
-    xp: Any, x: Array, w: Array, bias: Array | None, stride: Pair, padding: Pads, dilation: Pair, groups: int
+    xp: Any,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Pads,
+    dilation: Pair,
+    groups: int,
+    relu: bool = False,
 ) -> Array:
-    """(N, C, H, W) * (K, C/G, R, S) + (K,) -> (N, K, P, Q)."""
+    """(N, C, H, W) * (K, C/G, R, S) + (K,) -> (N, K, P, Q), through ReLU if `relu`."""
     cols = im2col(xp, x, w.shape[2:], stride, padding, dilation)
     n, p, q = cols.shape[:3]
     y = xp.matmul(_column_matrix(cols, groups), _kernel_matrix(w, groups))  # (G, N*P*Q, K/G)
     y = y.transpose(1, 0, 2).reshape(n, p, q, w.shape[0])
     if bias is not None:
         y += bias
-    return y.transpose(0, 3, 1, 2)
+    y = y.transpose(0, 3, 1, 2)
+    return elementwise.relu(xp, y) if relu else y
+
+
+def conv2d_relu_gate(xp: Any, g: Array, y: Array) -> tuple[Array, Array]:
+    """The gradient where y > 0, (N, K, P, Q), and its sum over N, P and Q, (K,), which is that of the bias."""
+    passed = elementwise.relu_backward(xp, g, y)
+    return passed, channel_sum(xp, passed)
 
 
 def conv2d_input_grad(

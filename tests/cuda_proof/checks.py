@@ -321,6 +321,21 @@ def running_moments(dtype: str) -> None:
     assert gweight.dtype == gbias.dtype == wide(dtype)
 
 
+# ---- convolution and ReLU; the convolutions themselves are in tests/test_cuda_conv.py --------------------------------
+
+
+@check
+def conv2d_relu(dtype: str) -> None:
+    for shape in IMAGES:
+        g, y = numbers(*shape), numbers(*shape, seed=1)
+        terms = y[:, 0].size if y.size else 1
+        against_reference("conv2d_relu_gate", dtype, g, y, terms=256 * terms)
+    x, w, bias = (stored(numbers(*shape), dtype) for shape in ((2, 3, 5, 4), (4, 3, 2, 2), (4,)))
+    slide = x, w, bias, (1, 1), ((0, 0), (0, 0)), (1, 1), 1
+    plain, bent = (loaded(cuda.KERNELS["conv2d"](*slide, relu)) for relu in (False, True))
+    np.testing.assert_array_equal(bent, np.maximum(plain, 0))
+
+
 # ---- softmax ---------------------------------------------------------------------------------------------------------
 
 

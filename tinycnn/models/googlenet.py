@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from .. import nn
 from ..autograd import Tensor
-from ..nn import functional as F
 from ..ops import cat
 from ._network import Network
 from ._options import check_counts, narrow
@@ -58,10 +57,10 @@ class Inception(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The four branches' outputs along dimension 1."""
-        b1 = F.relu(self.b1_1(x))  # (N, c1, H, W)
-        b2 = F.relu(self.b2_2(F.relu(self.b2_1(x))))  # (N, c2[1], H, W)
-        b3 = F.relu(self.b3_2(F.relu(self.b3_1(x))))  # (N, c3[1], H, W)
-        b4 = F.relu(self.b4_2(self.b4_1(x)))  # (N, c4, H, W)
+        b1 = nn.conv_relu(self.b1_1, x)  # (N, c1, H, W)
+        b2 = nn.conv_relu(self.b2_2, nn.conv_relu(self.b2_1, x))  # (N, c2[1], H, W)
+        b3 = nn.conv_relu(self.b3_2, nn.conv_relu(self.b3_1, x))  # (N, c3[1], H, W)
+        b4 = nn.conv_relu(self.b4_2, self.b4_1(x))  # (N, c4, H, W)
         return cat((b1, b2, b3, b4), dim=1)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, TypeVar, overload
 
 from ..autograd import Tensor
 from ..ops import flatten, unflatten
 from .activation import ReLU
+from .conv import Conv2d, conv_relu
 from .module import Module, assemble_repr, indented
 from .normalization import BatchNorm2d, norm_relu
 from .parameter import Parameter
 
 _Row = TypeVar("_Row", bound="_ModuleRow")
+_WITH_RELU: dict[type[Module], Callable[[Any, Any], Any]] = {BatchNorm2d: norm_relu, Conv2d: conv_relu}
 
 
 class _ModuleRow(Module):
@@ -136,15 +138,17 @@ class Sequential(_ModuleRow):
         return self
 
     def forward(self, input: Any) -> Any:
-        """The last module's output. A batch norm and the ReLU behind it are one operation: see `norm_relu`."""
+        """The last module's output. A batch norm or a convolution and the ReLU behind it are one operation: see
+        `norm_relu` and `conv_relu`."""
         modules = tuple(self)
         fused = False
         for module, follower in zip(modules, (*modules[1:], None), strict=True):
             if fused:  # this is the ReLU
                 fused = False
                 continue
-            fused = type(module) is BatchNorm2d and type(follower) is ReLU and follower.is_plain
-            input = norm_relu(module, input) if fused else module(input)
+            with_relu = _WITH_RELU.get(type(module)) if type(follower) is ReLU and follower.is_plain else None
+            fused = with_relu is not None
+            input = module(input) if with_relu is None else with_relu(module, input)
         return input
 
 

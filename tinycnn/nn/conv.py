@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..autograd import Tensor
@@ -156,10 +157,32 @@ class Conv2d(_Conv):
 
     def forward(self, input: Tensor) -> Tensor:
         """x (N, C, H, W) -> y (N, K, P, Q)."""
+        return self._convolve(F.conv2d, input)
+
+    def forward_relu(self, input: Tensor) -> Tensor:
+        """relu(forward(input)) in one operation; `conv_relu` calls it where that is the same."""
+        return self._convolve(F.conv2d_relu, input)
+
+    def _convolve(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._pad_sizes(), mode=self.padding_mode), 0
-        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+def conv_relu(conv: Module, input: Tensor) -> Tensor:
+    """relu(conv(input)), in one operation if conv is a `Conv2d` that nobody watches.
+
+    A layer with hooks, or of a class of its own, is called as ever, and ReLU comes behind it.
+
+    Example:
+        >>> import tinycnn, tinycnn.nn as nn
+        >>> conv = nn.Conv2d(1, 2, kernel_size=1, bias=False)
+        >>> conv.weight.data = tinycnn.tensor([1.0, -1.0]).reshape(2, 1, 1, 1)
+        >>> nn.conv_relu(conv, tinycnn.ones(1, 1, 1, 1)).detach().flatten()
+        tensor([1., 0.])
+    """
+    return conv.forward_relu(input) if type(conv) is Conv2d and conv.is_plain else F.relu(conv(input))
 
 
 class ConvTranspose2d(_Conv):

@@ -12,6 +12,7 @@ from . import (
     broadcast as _broadcast,
     compare as _compare,
     conv as _conv,
+    conv_relu as _conv_relu,
     convert as _convert,
     creation as _creation,
     dropout as _dropout,
@@ -34,6 +35,7 @@ from .arrange import *  # noqa: F403
 from .broadcast import *  # noqa: F403
 from .compare import *  # noqa: F403
 from .conv import *  # noqa: F403
+from .conv_relu import *  # noqa: F403
 from .convert import *  # noqa: F403
 from .creation import *  # noqa: F403
 from .dropout import *  # noqa: F403
@@ -58,6 +60,7 @@ _FAMILIES = (
     _broadcast,
     _compare,
     _conv,
+    _conv_relu,
     _convert,
     _creation,
     _dropout,

@@ -50,17 +50,29 @@ class Conv2d(Op):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        (x, w), (x_shape, w_shape) = ctx.saved_tensors, ctx.shapes
+        x, w = ctx.saved_tensors
         to_x, to_w, to_b, _ = ctx.needs_input_grad
         if is_grad_enabled():
-            dx = InputGrad.apply(g, w, x_shape, ctx.geometry) if to_x else None
-            dw = WeightGrad.apply(g, x, w_shape, ctx.geometry) if to_w else None
-            return dx, dw, g.sum((0, 2, 3)) if to_b else None, None
+            return *differentiable_gradients(ctx, g, x, w), None
         if to_x + to_w + to_b > 1:
             g = _without_gaps(g)
-        dx = run_kernel("conv2d_input_grad", g, w, x_shape, *ctx.geometry) if to_x else None
-        dw = run_kernel("conv2d_weight_grad", g, x, w_shape, *ctx.geometry) if to_w else None
-        return dx, dw, run_kernel("channel_sum", g) if to_b else None, None
+        return *gradients(ctx, g, x, w), run_kernel("channel_sum", g) if to_b else None, None
+
+
+def differentiable_gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | None) -> tuple[Any, Any, Any]:
+    """Those of x, w and the bias, made of operations."""
+    (x_shape, w_shape), (to_x, to_w, to_b) = ctx.shapes, ctx.needs_input_grad[:3]
+    dx = InputGrad.apply(g, w, x_shape, ctx.geometry) if to_x else None
+    dw = WeightGrad.apply(g, x, w_shape, ctx.geometry) if to_w else None
+    return dx, dw, g.sum((0, 2, 3)) if to_b else None
+
+
+def gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Those of x and w, unrecorded."""
+    (x_shape, w_shape), (to_x, to_w) = ctx.shapes, ctx.needs_input_grad[:2]
+    dx = run_kernel("conv2d_input_grad", g, w, x_shape, *ctx.geometry) if to_x else None
+    dw = run_kernel("conv2d_weight_grad", g, x, w_shape, *ctx.geometry) if to_w else None
+    return dx, dw
 
 
 def _without_gaps(g: Tensor) -> Tensor:
@@ -166,19 +178,35 @@ def conv2d(
         tensor([[[[ 8., 12.],
                   [20., 24.]]]])
     """
-    check_floating("conv2d", input=input, weight=weight, bias=bias)
-    x, single = as_batch("conv2d", input)
-    _check_groups("conv2d", groups)
+    return convolved(Conv2d, "conv2d", input, weight, bias, stride, padding, dilation, groups)
+
+
+def convolved(
+    how: type[Op],
+    name: str,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: int | Pair,
+    padding: int | Pair | str,
+    dilation: int | Pair,
+    groups: int,
+) -> Tensor:
+    """What `conv2d` does with its arguments, for an Op that takes what Conv2d takes."""
+    check_floating(name, input=input, weight=weight, bias=bias)
+    x, single = as_batch(name, input)
+    _check_groups(name, groups)
     geometry = _conv2d_geometry(
+        name,
         x.array.shape,
         weight.array.shape,
         None if bias is None else bias.array.shape,
-        pair("conv2d", "stride", stride, 1),
-        padding if isinstance(padding, str) else pair("conv2d", "padding", padding, 0),
-        pair("conv2d", "dilation", dilation, 1),
+        pair(name, "stride", stride, 1),
+        padding if isinstance(padding, str) else pair(name, "padding", padding, 0),
+        pair(name, "dilation", dilation, 1),
         groups,
     )
-    y = Conv2d.apply(x, weight, bias, geometry)
+    y: Tensor = how.apply(x, weight, bias, geometry)
     return y.squeeze(0) if single else y
 
 
@@ -189,23 +217,30 @@ def _check_groups(name: str, groups: Any) -> None:
 
 @functools.lru_cache(1024)  # a network calls with the same few shapes again and again
 def _conv2d_geometry(
-    x: Shape, weight: Shape, bias: Shape | None, stride: Pair, padding: Pair | str, dilation: Pair, groups: int
+    name: str,
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None,
+    stride: Pair,
+    padding: Pair | str,
+    dilation: Pair,
+    groups: int,
 ) -> Geometry:
     """The checked geometry of a convolution of tensors with these shapes."""
-    geometry = _geometry("conv2d", weight, stride, padding, dilation, groups)
+    geometry = _geometry(name, weight, stride, padding, dilation, groups)
     if x[1] != weight[1] * groups:
         raise ValueError(
-            f"conv2d: input has {x[1]} channels, weight {weight} wants {weight[1] * groups} (groups={groups})"
+            f"{name}: input has {x[1]} channels, weight {weight} wants {weight[1] * groups} (groups={groups})"
         )
     if weight[0] % groups:
-        raise ValueError(f"conv2d: groups={groups} does not divide the {weight[0]} output channels of weight {weight}")
-    _check_bias("conv2d", bias, weight[0])
-    _check_pixels("conv2d", x)
+        raise ValueError(f"{name}: groups={groups} does not divide the {weight[0]} output channels of weight {weight}")
+    _check_bias(name, bias, weight[0])
+    _check_pixels(name, x)
     for axis in (0, 1):
         pads = sum(geometry.padding[axis])
         if window_count(x[2 + axis], weight[2 + axis], stride[axis], pads, dilation[axis]) < 1:
             raise ValueError(
-                f"conv2d: the padded input, {x[2:]} with padding {geometry.padding}, is smaller than the kernel "
+                f"{name}: the padded input, {x[2:]} with padding {geometry.padding}, is smaller than the kernel "
                 f"{weight[2:]} with dilation {dilation}"
             )
     return geometry

@@ -1,0 +1,47 @@
+"""Backward through a ReLU that stands behind a convolution: g where y > 0, and its sum by channel, in one pass.
+
+The sum is the gradient of the bias. Apart, the two read the gradient once more; and a gradient that is some channels of
+a larger image, as it is behind joined branches, is read as it lies (`rows.py`) and not brought together first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..memory import empty
+from ._jit import Array, kernel, prange
+from .layout import channels_first, channels_last
+from .norm import fold, jobs_of, total_of
+from .rows import line_of, row_step
+
+
+@kernel
+def _gate(g: Array, g_step: int, y: Array, passed: Array, sums: Array, jobs: int) -> None:
+    """g, a line of memory with a row every so many numbers, y (M, C) -> passed (M, C), and each job's sum of rows."""
+    rows, channels = y.shape
+    zero = y.dtype.type(0)
+    for job in prange(jobs):
+        total = sums[job]
+        total[:] = 0
+        for i in range(job * rows // jobs, (job + 1) * rows // jobs):
+            gs, ys, out = g[i * g_step : i * g_step + channels], y[i], passed[i]
+            for c in range(channels):
+                out[c] = gs[c] if ys[c] > zero else zero
+                total[c] += out[c]
+
+
+def conv2d_relu_gate(g: Array, y: Array) -> tuple[Array, Array]:
+    outputs, gradient = channels_last(y), g.transpose(0, 2, 3, 1)
+    passed = empty(outputs.shape, y.dtype)
+    if not y.size:
+        return channels_first(passed), np.zeros(y.shape[1], y.dtype)
+    step = row_step(gradient) // gradient.itemsize
+    if step == 0 or not gradient.flags.writeable:
+        gradient, step = channels_last(g), y.shape[1]
+    matrix = fold(outputs) if step == y.shape[1] else outputs.reshape(-1, y.shape[1])
+    if step == y.shape[1]:
+        step = matrix.shape[1]
+    jobs = jobs_of(matrix)
+    sums = np.empty((jobs, matrix.shape[1]))
+    _gate(2 * matrix.size, line_of(gradient), step, matrix, passed.reshape(matrix.shape), sums, jobs)
+    return channels_first(passed), total_of(sums, y.shape[1], y.dtype)
