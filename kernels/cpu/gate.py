@@ -7,6 +7,7 @@ a larger image, as it is behind joined branches, is read as it lies (`rows.py`) 
 from __future__ import annotations
 
 import numpy as np
+from numba import uint64
 
 from ..memory import empty
 from ._jit import Array, kernel, prange
@@ -24,9 +25,10 @@ def _gate(g: Array, g_step: int, y: Array, passed: Array, sums: Array, jobs: int
         total = sums[job]
         total[:] = 0
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
-            gs, ys, out = g[i * g_step : i * g_step + channels], y[i], passed[i]
-            for c in range(channels):
-                out[c] = gs[c] if ys[c] > zero else zero
+            at, ys, out = uint64(i * g_step), y[i], passed[i]
+            for c in range(uint64(channels)):
+                out[c] = g[at + c] if ys[c] > zero else zero
+            for c in range(uint64(channels)):
                 total[c] += out[c]
 
 
@@ -43,5 +45,5 @@ def conv2d_relu_gate(g: Array, y: Array) -> tuple[Array, Array]:
         step = matrix.shape[1]
     jobs = jobs_of(matrix)
     sums = np.empty((jobs, matrix.shape[1]))
-    _gate(2 * matrix.size, line_of(gradient), step, matrix, passed.reshape(matrix.shape), sums, jobs)
+    _gate(matrix.size, line_of(gradient), step, matrix, passed.reshape(matrix.shape), sums, jobs)
     return channels_first(passed), total_of(sums, y.shape[1], y.dtype)
