@@ -31,7 +31,7 @@ from .layout import Pair, scratch_floats
 from .sums import add_parts
 from .winograd import GAP, Image, Shape, best, get_precision, share, transform_patches
 
-_LEAST_BYTES, _MOST_BYTES = 3 << 19, 6 << 20  # of transformed patches at a time; as many as there are sums is best
+_LEAST_BYTES, _MOST_BYTES = 3 << 19, 12 << 20  # of transformed patches at a time; as many as there are sums is best
 _BLOCK = 64  # channels of a block of sums
 _TILES = 8  # of a job that transforms patches
 _OWN_SUMS_BYTES, _OWN_PATCHES_BYTES = 1200 << 10, 480 << 10  # of a job that has sums of its own
