@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, TypeVar, overload
 
 from ..autograd import Tensor
@@ -13,9 +13,9 @@ from .conv import Conv2d, conv_relu
 from .module import Module, assemble_repr, indented
 from .normalization import BatchNorm2d, norm_relu
 from .parameter import Parameter
+from .pooling import MaxPool2d
 
 _Row = TypeVar("_Row", bound="_ModuleRow")
-_WITH_RELU: dict[type[Module], Callable[[Any, Any], Any]] = {BatchNorm2d: norm_relu, Conv2d: conv_relu}
 
 
 class _ModuleRow(Module):
@@ -138,18 +138,30 @@ class Sequential(_ModuleRow):
         return self
 
     def forward(self, input: Any) -> Any:
-        """The last module's output. A batch norm or a convolution and the ReLU behind it are one operation: see
-        `norm_relu` and `conv_relu`."""
-        modules = tuple(self)
-        fused = False
-        for module, follower in zip(modules, (*modules[1:], None), strict=True):
-            if fused:  # this is the ReLU
-                fused = False
-                continue
-            with_relu = _WITH_RELU.get(type(module)) if type(follower) is ReLU and follower.is_plain else None
-            fused = with_relu is not None
-            input = module(input) if with_relu is None else with_relu(module, input)
+        """The last module's output, by fewer operations where that is the same.
+
+        A batch norm or a convolution and the ReLU behind it are one: see `norm_relu` and `conv_relu`. And the maximum
+        of a window may be taken before a ReLU as well as behind it, which then has a quarter of the pixels to bend.
+        """
+        modules = [*self._modules.values(), None, None]
+        skipped = 0
+        for module, second, third in zip(modules, modules[1:], modules[2:], strict=False):
+            if skipped:
+                skipped -= 1
+            elif module is not None:
+                input, skipped = _call(module, second, third, input)
         return input
+
+
+def _call(module: Module, second: Module | None, third: Module | None, input: Any) -> tuple[Any, int]:
+    """What a module gives, or some modules from there on, and how many that are beyond the first."""
+    if not (type(second) is ReLU and second.is_plain):
+        return module(input), 0
+    if type(module) is BatchNorm2d:
+        return norm_relu(module, input), 1
+    if type(third) is MaxPool2d and third.is_plain and not third.return_indices:
+        return second(third(module(input))), 2
+    return (conv_relu(module, input), 1) if type(module) is Conv2d else (module(input), 0)
 
 
 class ModuleList(_ModuleRow):
