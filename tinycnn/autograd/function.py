@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Edge = Any  # a leaf Tensor, or (Node, which output of it), or None where no gradient is wanted
 
 next_seq = itertools.count().__next__
+_new = object.__new__
 
 
 class OutputMeta(NamedTuple):
@@ -105,10 +106,10 @@ class Node:
     trace: list[str] | None = None
     _to_save: tuple[Any, ...] = ()
 
-    def __init__(self, fn: type[Function], backend: Backend, needs_input_grad: tuple[bool, ...]) -> None:
-        self.fn = fn
-        self.backend = backend
-        self.needs_input_grad = needs_input_grad
+    # `apply` makes it, without an __init__: a call more for each operation would be one of eight.
+    fn: type[Function]
+    backend: Backend
+    needs_input_grad: tuple[bool, ...]
 
     @property
     def name(self) -> str:
@@ -244,29 +245,25 @@ class Function:
             needs = tuple([isinstance(x, _tensor_type) and x.requires_grad for x in args])
         else:
             needs = (False,) * len(args)
-        ctx = Node(cls, backend, needs)
+        ctx = _new(Node)
+        ctx.fn, ctx.backend, ctx.needs_input_grad = cls, backend, needs
 
-        results = cls._forward(ctx, forms)
-        single = not isinstance(results, tuple)
-        if single:
-            results = (results,)
-            outputs = [cls._as_output(results[0], forms, backend)]
-        else:
-            outputs = [cls._as_output(result, forms, backend) for result in results]
+        results, outputs = cls._run(ctx, forms)
         if state.anomaly and not state.in_backward:
             _check_forward(ctx, args, outputs)
         if cls.is_view:
             outputs[0]._become_view(cls, args)
         if recording:
             _record(ctx, args, forms, outputs, results)
-        return outputs[0] if single else tuple(outputs)
+        return tuple(outputs) if isinstance(results, tuple) else outputs[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         """If you write this, forward is called without ctx, and what is to be saved is saved here."""
 
     @classmethod
-    def _forward(cls, ctx: Node, args: Sequence[Any]) -> Any:
+    def _run(cls, ctx: Node, args: Sequence[Any]) -> tuple[Any, list[Tensor]]:
+        """What forward returns, and the outputs that are made of it."""
         versions = [x._version[0] if isinstance(x, _tensor_type) else 0 for x in args]
         with no_grad():
             if cls.setup_context is Function.setup_context:
@@ -277,10 +274,11 @@ class Function:
         for i, (x, before) in enumerate(zip(args, versions, strict=True)):
             if isinstance(x, _tensor_type) and x._version[0] != before:
                 raise RuntimeError(f"{cls.__name__}.forward wrote into its argument {i}; write into a clone() of it")
-        return results
+        found = results if isinstance(results, tuple) else (results,)
+        return results, [cls._as_output(result, args) for result in found]
 
     @classmethod
-    def _as_output(cls, result: Any, args: Sequence[Any], backend: Backend) -> Tensor:
+    def _as_output(cls, result: Any, args: Sequence[Any]) -> Tensor:
         if not isinstance(result, _tensor_type):
             raise TypeError(f"{cls.__name__}.forward returned {type(result).__name__}, expected a Tensor")
         # An input handed back, or a tensor with a history of its own, becomes a new one on the same memory.
@@ -306,14 +304,25 @@ class Op(Function):
     takes_bfloat16 = False
 
     @classmethod
-    def _forward(cls, ctx: Node, args: Sequence[Any]) -> Any:
+    def _run(cls, ctx: Node, args: Sequence[Any]) -> tuple[Any, list[Tensor]]:
         backend = ctx.backend
+        array_type: Any = backend.array_type
+        bfloat16 = None
         if not (cls.takes_bfloat16 or cls.is_view):
-            array_type: Any = backend.array_type
             for x in args:
                 if isinstance(x, array_type) and x.dtype.char == "E":
-                    return backend.quietly(cls._forward_in_single, ctx, args, x.dtype)
-        return backend.quietly(cls.forward, ctx, *args)
+                    bfloat16 = x.dtype
+        if bfloat16 is None:
+            results = backend.quietly(cls.forward, ctx, *args)
+        else:
+            results = backend.quietly(cls._forward_in_single, ctx, args, bfloat16)
+        outputs = []
+        for result in results if isinstance(results, tuple) else (results,):
+            for x in args:
+                if x is result:
+                    result = result[...]
+            outputs.append(_wrap(result if isinstance(result, array_type) else backend.asarray(result), backend))
+        return results, outputs
 
     @classmethod
     def _forward_in_single(cls, ctx: Node, args: Sequence[Any], bfloat16: Any) -> Any:
@@ -331,27 +340,19 @@ class Op(Function):
         ctx.non_differentiable = tuple([known.get(id(x), x) for x in ctx.non_differentiable])
         return found
 
-    @classmethod
-    def _as_output(cls, result: Any, args: Sequence[Any], backend: Backend) -> Tensor:
-        for x in args:
-            if x is result:
-                return _wrap(result[...], backend)
-        return _wrap(result if isinstance(result, backend.array_type) else backend.asarray(result), backend)
 
-
-def _record(
-    ctx: Node, args: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor], results: tuple[Any, ...]
-) -> None:
+def _record(ctx: Node, args: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor], results: Any) -> None:
     edges: list[Edge] = []
     for x, need in zip(args, ctx.needs_input_grad, strict=True):
         edges.append(None if not need else x if x._grad_fn is None else (x._grad_fn, x.output_nr))
     ctx.edges = tuple(edges)
     ctx.seq = next_seq()  # a node's inputs were made before it: falling order is an order to walk back in
     constants, backend = ctx.non_differentiable, ctx.backend
+    found = results if isinstance(results, tuple) else (results,)
     ctx.outputs = [OutputMeta(out.array.shape, out.array.dtype, backend) for out in outputs]
     for nr, out in enumerate(outputs):
         array = out.array
-        if array.dtype.char in INEXACT and not (constants and any(results[nr] is x for x in constants)):
+        if array.dtype.char in INEXACT and not (constants and any(found[nr] is x for x in constants)):
             out.requires_grad, out._grad_fn, out.output_nr = True, ctx, nr
     if ctx._to_save:
         ctx._pack(args, forms, outputs)
