@@ -58,6 +58,7 @@ def choosing(name: str, function: _F) -> _F:
         lower = _lower_dtype(args, kwargs)
         return function(*args, **kwargs) if lower is None else rule(name, function, lower, args, kwargs)
 
+    called.outside_autocast = function  # type: ignore[attr-defined]
     return called  # type: ignore[return-value]
 
 

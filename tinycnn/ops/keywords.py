@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from ..autograd import Tensor, is_grad_enabled
+from ..autograd.autocast import modes
 from .mistakes import MISTAKES, explained
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -99,11 +100,13 @@ def with_pytorch_keywords(function: _F, *, name: str = "", method: bool = False)
         result = function(*args, **kwargs)
         return result if out is None else _write_out(name, out, result)
 
+    plain = getattr(function, "outside_autocast", function)  # where autocast is off, this is the only layer around it
+
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
             if not kwargs or kwargs.keys() <= own:
-                return function(*args, **kwargs)
+                return function(*args, **kwargs) if modes.dtypes else plain(*args, **kwargs)
             return translated(args, kwargs)
         except MISTAKES as error:
             clear = explained(name, error, args, kwargs)
