@@ -15,11 +15,6 @@ from .registry import Make, Sample, add_method, op
 __all__ = ["bmm", "dot", "linear", "matmul", "mm", "mv", "outer"]
 
 
-def product(backend: Any, a: Any, b: Any) -> Any:
-    """a @ b of arrays; float16, for which processors have no product of their own, is multiplied in float32."""
-    return backend.kernels.matmul(a, b)
-
-
 class MatMul(Op):
     """A B for (..., M, K) and (..., K, N), with broadcasting of `...`; dA = G B^T, dB = A^T G."""
 
@@ -29,7 +24,7 @@ class MatMul(Op):
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b if ctx.needs_input_grad[0] else None)
         ctx.shapes = a.shape, b.shape
-        return product(ctx.backend, a, b)
+        return ctx.backend.kernels.matmul(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
@@ -47,11 +42,12 @@ class Linear(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any) -> Any:
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight if ctx.needs_input_grad[0] else None)
-        ctx.x_shape = x.shape
-        y = product(ctx.backend, _rows(x), weight.T)
+        ctx.x_shape = shape = x.shape
+        flat = len(shape) == 2
+        y = ctx.backend.kernels.matmul(x if flat else _rows(x), weight.T)
         if bias is not None:
             y += bias
-        return y.reshape(*x.shape[:-1], len(weight))
+        return y if flat else y.reshape(*shape[:-1], len(weight))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
@@ -68,8 +64,8 @@ class Linear(Op):
 def _linear_gradients(backend: Backend, g: Any, x: Any, weight: Any, x_shape: Any, to_bias: bool) -> tuple[Any, ...]:
     """The gradients as arrays; x is None where the weights', weight where the input's is not wanted."""
     rows = _rows(g)
-    g_x = None if weight is None else product(backend, rows, weight).reshape(x_shape)
-    g_weight = None if x is None else product(backend, rows.T, _rows(x))
+    g_x = None if weight is None else backend.kernels.matmul(rows, weight).reshape(x_shape)
+    g_weight = None if x is None else backend.kernels.matmul(rows.T, _rows(x))
     return g_x, g_weight, _column_sums(backend, rows) if to_bias else None
 
 
@@ -84,10 +80,17 @@ def _rows(x: Any) -> Any:
     return x if len(x.shape) == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-def _check(name: str, a: Any, b: Any) -> None:
-    """Raise unless a and b are tensors of one dtype."""
-    if expect_tensor(name, a).array.dtype != expect_tensor(name, b).array.dtype:
-        raise RuntimeError(f"{name}: expected tensors of one dtype, got {a.dtype!r} and {b.dtype!r}; convert one")
+def _check(name: str, *operands: Any) -> None:
+    """Raise unless all are tensors of one dtype."""
+    kind = None
+    for x in operands:
+        if not isinstance(x, Tensor):
+            expect_tensor(name, x)
+        if kind is None:
+            kind = x.array.dtype
+        elif x.array.dtype != kind:
+            of_first = operands[0].dtype
+            raise RuntimeError(f"{name}: expected tensors of one dtype, got {of_first!r} and {x.dtype!r}; convert one")
 
 
 def _check_dims(name: str, a: Tensor, b: Tensor, dims: tuple[int, int]) -> None:
@@ -263,7 +266,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         >>> tinycnn.nn.functional.linear(x, weight, tinycnn.tensor([0.0, 0.0, 100.0]))
         tensor([[ 11.,  17., 123.]])
     """
-    _check("linear", input, weight)
+    _check("linear", *((input, weight) if bias is None else (input, weight, bias)))
     shape, wanted = input.array.shape, weight.array.shape
     if len(wanted) != 2:
         raise RuntimeError(f"linear: weight must be (out_features, in_features), got {wanted}")
@@ -272,10 +275,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: input of shape {shape} has {shape[-1] if shape else 'no'} features, "
             f"weight {wanted} wants (..., {wanted[1]})"
         )
-    if bias is not None:
-        _check("linear", input, bias)
-        if bias.array.shape != wanted[:1]:
-            raise RuntimeError(f"linear: bias has shape {bias.array.shape}, weight {wanted} wants ({wanted[0]},)")
+    if bias is not None and bias.array.shape != wanted[:1]:
+        raise RuntimeError(f"linear: bias has shape {bias.array.shape}, weight {wanted} wants ({wanted[0]},)")
     return Linear.apply(input, weight, bias)
 
 
