@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
 from ..backend.layout import channels_last, contiguous_format, lies_as
-from .geometry import Pads, Pair, as_batch, check_floating, pair, window_count
+from .geometry import Pads, Pair, as_batch, check_floating, pair, pairs, window_count
 from .registry import Make, Sample, op
 
 __all__ = ["conv2d", "conv_transpose2d"]
@@ -196,16 +196,11 @@ def convolved(
     check_floating(name, input=input, weight=weight, bias=bias)
     x, single = as_batch(name, input)
     _check_groups(name, groups)
-    geometry = _conv2d_geometry(
-        name,
-        x.array.shape,
-        weight.array.shape,
-        None if bias is None else bias.array.shape,
-        pair(name, "stride", stride, 1),
-        padding if isinstance(padding, str) else pair(name, "padding", padding, 0),
-        pair(name, "dilation", dilation, 1),
-        groups,
-    )
+    word = padding if isinstance(padding, str) else None
+    numbers = ("stride", stride, 1), ("padding", padding if word is None else 0, 0), ("dilation", dilation, 1)
+    steps, pads, gaps = pairs(name, *numbers)
+    shapes = x.array.shape, weight.array.shape, None if bias is None else bias.array.shape
+    geometry = _conv2d_geometry(name, *shapes, steps, pads if word is None else word, gaps, groups)
     y: Tensor = how.apply(x, weight, bias, geometry)
     return y.squeeze(0) if single else y
 

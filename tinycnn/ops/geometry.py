@@ -11,6 +11,19 @@ Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 
 
+def pairs(op: str, *given: tuple[str, Any, int]) -> list[Pair]:
+    """`pair` of each (name, value, least)."""
+    found = []
+    for name, value, least in given:
+        if type(value) is int and value >= least:
+            found.append((value, value))
+        elif type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:
+            found.append(value if value[0] >= least <= value[1] else pair(op, name, value, least))
+        else:
+            found.append(pair(op, name, value, least))
+    return found
+
+
 def pair(op: str, name: str, value: Any, least: int) -> Pair:
     """value as (vertical, horizontal): one integer for both, or two.
 
@@ -18,10 +31,6 @@ def pair(op: str, name: str, value: Any, least: int) -> Pair:
         TypeError: if it is no integer and no pair of them.
         ValueError: if one is below `least`.
     """
-    if type(value) is int and value >= least:
-        return value, value
-    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= least:
-        return value
     both = (value, value) if _is_int(value) else tuple(value) if isinstance(value, (tuple, list)) else None
     if both is not None and len(both) == 1:
         both = both * 2
@@ -103,9 +112,7 @@ def pool_size(op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, di
 
     Raises:
         ValueError: if padding is over half the kernel, no window fits, or the image has no pixels.
-        TypeError: if ceil_mode is neither True nor False.
     """
-    check_flag(op, "ceil_mode", ceil_mode)
     if 0 in size:
         raise ValueError(f"{op}: an image of {size[0]} x {size[1]} has no pixels")
     counts = []

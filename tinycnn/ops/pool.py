@@ -15,7 +15,7 @@ from ..backend import Array, Backend
 from ..backend.dtypes import from_numpy_dtype, int64
 from .arithmetic import where
 from .broadcast import cast
-from .geometry import Pair, as_batch, check_flag, check_floating, pair, pool_size
+from .geometry import Pair, as_batch, check_flag, check_floating, pair, pairs, pool_size
 from .indexing import Pick
 from .registry import Make, Sample, op
 
@@ -101,7 +101,8 @@ class AvgPool2d(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
         ctx.geometry, ctx.size = (kernel, stride, padding), x.shape[2:]
-        _keep_divisor(ctx, divisor)
+        ctx.number = divisor if isinstance(divisor, float) else None
+        ctx.save_for_backward(divisor if ctx.number is None else None)
         return ctx.backend.kernels.avg_pool2d(x, kernel, stride, padding, out_size, divisor)
 
     @staticmethod
@@ -118,17 +119,13 @@ class AvgPool2dBackward(Op):
     @staticmethod
     def forward(ctx: Any, g: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Any:
         ctx.geometry = kernel, stride, padding, g.shape[2:]
-        _keep_divisor(ctx, divisor)
+        ctx.number = divisor if isinstance(divisor, float) else None
+        ctx.save_for_backward(divisor if ctx.number is None else None)
         return ctx.backend.kernels.avg_pool2d_backward(g, size, kernel, stride, padding, divisor)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
         return AvgPool2d.apply(c, *ctx.geometry, divisor_of(ctx)), None, None, None, None, None
-
-
-def _keep_divisor(ctx: Any, divisor: Any) -> None:
-    ctx.number = divisor if isinstance(divisor, float) else None
-    ctx.save_for_backward(divisor if ctx.number is None else None)
 
 
 def divisor_of(ctx: Any) -> Any:
@@ -138,20 +135,23 @@ def divisor_of(ctx: Any) -> Any:
 
 def _window(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1) -> tuple[Pair, Pair, Pair, Pair]:
     """kernel, stride, padding and dilation, checked; the stride is the kernel's size unless given."""
-    kernel = pair(name, "kernel_size", kernel_size, 1)
-    steps = kernel if stride is None or stride == () else pair(name, "stride", stride, 1)
-    return kernel, steps, pair(name, "padding", padding, 0), pair(name, "dilation", dilation, 1)
+    steps = kernel_size if stride is None or stride == () else stride
+    numbers = ("kernel_size", kernel_size, 1), ("stride", steps, 1), ("padding", padding, 0), ("dilation", dilation, 1)
+    kernel, steps, pads, gaps = pairs(name, *numbers)
+    return kernel, steps, pads, gaps
 
 
 _FAR = 4096  # places of a window beyond the image: what is more would take for ever
 
 
-def _reaching(name: str, size: Pair, window: tuple[Pair, Pair, Pair, Pair], out_size: Pair) -> tuple[Pair, Pair]:
-    """The kernel and the padding without the taps that see no pixel from any of the windows.
+@functools.lru_cache(1024)  # a network calls with the same few sizes again and again
+def _fitted(name: str, size: Pair, window: tuple[Pair, Pair, Pair, Pair], ceil_mode: bool) -> tuple[Pair, Pair, Pair]:
+    """The output's size; and the kernel and the padding without the taps that see no pixel from any of the windows.
 
     Raises:
-        ValueError: if taps are left that lie far beyond the image.
+        ValueError: if no window fits, or taps are left that lie far beyond the image.
     """
+    out_size = pool_size(name, size, *window, ceil_mode)
     taps, pads = [], []
     for n, count, k, s, p, d in zip(size, out_size, *window, strict=True):
         before = max(0, p - (count - 1) * s) // d  # the last window begins furthest to the right
@@ -161,7 +161,7 @@ def _reaching(name: str, size: Pair, window: tuple[Pair, Pair, Pair, Pair], out_
             raise ValueError(f"{name}: a window of {k} places in a border of {p} is too large for an image of {n}")
         taps.append(tap)
         pads.append(pad)
-    return (taps[0], taps[1]), (pads[0], pads[1])
+    return out_size, (taps[0], taps[1]), (pads[0], pads[1])
 
 
 def _max_samples(make: Make) -> list[Sample]:
@@ -212,9 +212,8 @@ def max_pool2d(
     check_floating("max_pool2d", input=input)
     x, single = as_batch("max_pool2d", input)
     window = _window("max_pool2d", kernel_size, stride, padding, dilation)
-    size = x.array.shape[2:]
-    out_size = pool_size("max_pool2d", size, *window, ceil_mode)
-    kernel, pads = _reaching("max_pool2d", size, window, out_size)
+    check_flag("max_pool2d", "ceil_mode", ceil_mode)
+    out_size, kernel, pads = _fitted("max_pool2d", x.array.shape[2:], window, ceil_mode)
     places = MaxPool2d.apply(x, kernel, window[1], pads, window[3], out_size)
     return _result(places, single, return_indices)
 
@@ -319,24 +318,24 @@ def avg_pool2d(
     check_floating("avg_pool2d", input=input)
     x, single = as_batch("avg_pool2d", input)
     window = _window("avg_pool2d", kernel_size, stride, padding)
-    kernel, steps, pads, _ = window
     size = x.array.shape[2:]
+    check_flag("avg_pool2d", "ceil_mode", ceil_mode)
     check_flag("avg_pool2d", "count_include_pad", count_include_pad)
-    out_size = pool_size("avg_pool2d", size, *window, ceil_mode)
+    out_size, kernel, pads = _fitted("avg_pool2d", size, window, ceil_mode)
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
-    counts = _divisors(out_size, size, kernel, steps, pads, count_include_pad, divisor_override)
+    counts = _divisors(out_size, size, window, count_include_pad, divisor_override)
     divisor = counts if isinstance(counts, float) else x.backend.asarray(counts, dtype=x.array.real.dtype)
-    kernel, pads = _reaching("avg_pool2d", size, window, out_size)
-    y = AvgPool2d.apply(x, kernel, steps, pads, out_size, divisor)
+    y = AvgPool2d.apply(x, kernel, window[1], pads, out_size, divisor)
     return y.squeeze(0) if single else y
 
 
 @functools.lru_cache(256)
 def _divisors(
-    out_size: Pair, size: Pair, kernel: Pair, stride: Pair, padding: Pair, include_pad: bool, override: int | None
+    out_size: Pair, size: Pair, window: tuple[Pair, Pair, Pair, Pair], include_pad: bool, override: int | None
 ) -> float | tuple[tuple[float, ...], ...]:
     """What the sum of each window is divided by, (P, Q); one number if it is the same for all."""
+    kernel, stride, padding, _ = window
     rows, columns = (_counted(out_size[i], size[i], kernel[i], stride[i], padding[i], include_pad) for i in (0, 1))
     counts = tuple(tuple(float(override or r * c) for c in columns) for r in rows)
     return counts[0][0] if len({n for row in counts for n in row}) == 1 else counts
