@@ -31,7 +31,7 @@ def _relu(x: Array, y: Array, jobs: int) -> None:
 def relu(x: Array) -> Array:
     flat = Flat(x)
     _relu(flat.size, *flat.lines, flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 @kernel
@@ -47,7 +47,7 @@ def _relu_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
 def relu_backward(g: Array, y: Array) -> Array:
     flat = Flat(y, g)
     _relu_backward(flat.size, *flat.lines, flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 @kernel
@@ -63,7 +63,7 @@ def _leaky_relu(x: Array, slope: float, y: Array, jobs: int) -> None:
 def leaky_relu(x: Array, slope: float) -> Array:
     flat = Flat(x)
     _leaky_relu(flat.size, *flat.lines, x.dtype.type(slope), flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 @kernel
@@ -79,7 +79,7 @@ def _leaky_relu_backward(x: Array, g: Array, slope: float, gx: Array, jobs: int)
 def leaky_relu_backward(g: Array, x: Array, slope: float) -> Array:
     flat = Flat(x, g)
     _leaky_relu_backward(flat.size, *flat.lines, x.dtype.type(slope), flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 @kernel
@@ -95,7 +95,7 @@ def _sigmoid(x: Array, y: Array, jobs: int) -> None:
 def sigmoid(x: Array) -> Array:
     flat = Flat(x)
     _sigmoid(flat.size * _EXP_COST, *flat.lines, flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 @kernel
@@ -111,7 +111,7 @@ def _sigmoid_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
 def sigmoid_backward(g: Array, y: Array) -> Array:
     flat = Flat(y, g)
     _sigmoid_backward(flat.size, *flat.lines, flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 @kernel
@@ -127,7 +127,7 @@ def _tanh_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
 def tanh_backward(g: Array, y: Array) -> Array:
     flat = Flat(y, g)
     _tanh_backward(flat.size, *flat.lines, flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 @kernel
@@ -142,7 +142,7 @@ def _gelu(x: Array, y: Array, jobs: int) -> None:
 def gelu(x: Array) -> Array:
     flat = Flat(x)
     _gelu(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 @kernel
@@ -158,7 +158,7 @@ def _gelu_backward(x: Array, g: Array, gx: Array, jobs: int) -> None:
 def gelu_backward(g: Array, x: Array) -> Array:
     flat = Flat(x, g)
     _gelu_backward(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
-    return flat.result()
+    return flat.result
 
 
 def silu(x: Array) -> Array:

@@ -92,26 +92,22 @@ class Flat:
     """Arrays of one shape as flat lines in the memory order of the first; the others are copied if theirs differs."""
 
     def __init__(self, first: Array, *others: Array) -> None:
-        order = memory_order(first)
-        if order is None or not first.flags.writeable:
-            first = first.copy(order="K")
+        order = None  # in which its axes lie in memory, if not in their own
+        if not (first.flags.c_contiguous and first.flags.writeable):
             order = memory_order(first)
+            if order is None or not first.flags.writeable:
+                first = first.copy(order="K")
+                order = memory_order(first)
             assert order is not None
+            first = first.transpose(order)
+        out = empty(first.shape, first.dtype)
         self.size = size = first.size
         self.jobs = jobs_for(size)
-        if first.flags.c_contiguous:
-            self._result = out = empty(first.shape, first.dtype)
-        else:
-            first = first.transpose(order)
-            others = tuple([other.transpose(order) for other in others])
-            out = empty(first.shape, first.dtype)
-            self._result = out.transpose(_back(order))
-        self.lines = [first.reshape(size), *[contiguous(other).reshape(size) for other in others]]
+        self.lines = [first.reshape(size)]
+        for other in others:
+            self.lines.append(contiguous(other if order is None else other.transpose(order)).reshape(size))
         self.out = out.reshape(size)
-
-    def result(self) -> Array:
-        """`out` in the shape and memory order of the first array."""
-        return self._result
+        self.result = out if order is None else out.transpose(_back(order))  # `out` as the first array is
 
 
 class _Scratch(threading.local):

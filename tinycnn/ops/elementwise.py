@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from ..autograd import Op, Tensor
-from ..backend.dtypes import HALVES, float_info, get_default_dtype
+from ..backend.dtypes import HALVES, INEXACT, float_info, get_default_dtype
 from .arithmetic import where
 from .broadcast import cast, operands, result_type, shape_of, sum_to, to_floating
 from .registry import Make, Sample, add_method, op
@@ -70,6 +70,8 @@ def expect_tensor(name: str, x: Any) -> Tensor:
 
 def floating(name: str, x: Any) -> Tensor:
     """x as a tensor of floating numbers: integers and booleans become the default dtype."""
+    if isinstance(x, Tensor) and x.array.dtype.char in INEXACT:
+        return x
     return to_floating(expect_tensor(name, x))
 
 

@@ -42,7 +42,7 @@ class Pointwise(Op):
         cls, backend = ctx.fn, ctx.backend
         y = backend.asarray(getattr(backend.kernels, cls.kernel)(*args))
         ctx.numbers = args[len(cls.gradients) :]
-        ctx.save_for_backward(*[y if k < 0 else args[k] for k in cls.keeps])
+        ctx.save_for_backward(*map((*args, y).__getitem__, cls.keeps))
         return y
 
     @staticmethod
