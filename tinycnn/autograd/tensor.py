@@ -418,7 +418,10 @@ class Tensor:
 
     def _become_view(self, op: type[Function], args: tuple[Any, ...]) -> None:
         source: Tensor = args[0]
-        if self.array is not source.array and self.backend.may_share_memory(self.array, source.array):
+        array, whole = self.array, source.array
+        memory = array.base
+        known = memory is not None and (memory is whole or memory is whole.base)  # else it may be shared further away
+        if array is not whole and (known or self.backend.may_share_memory(array, whole)):
             self._version = source._version
             step = (op, args[1:])
             before = source._view
