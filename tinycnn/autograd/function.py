@@ -384,17 +384,18 @@ def run_kernel(name: str, *args: Any) -> Any:
     """Run a kernel on tensors without recording it: what a backward calls when nobody will differentiate it."""
     backend, arrays = _arrays_of(args)
     result = backend.quietly(getattr(backend.kernels, name), *arrays)
-    if isinstance(result, tuple):
-        return tuple([None if r is None else _wrap_result(r, backend) for r in result])
-    return _wrap_result(result, backend)
+    return _as_tensors(result, backend) if isinstance(result, tuple) else _wrap_result(result, backend)
 
 
 def run_arrays(function: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
     """function(backend, *args) with arrays in place of tensors and tensors in place of the arrays in the tuple that it
     returns, without recording it: as `run_kernel`, for a backward that takes more than one kernel."""
     backend, arrays = _arrays_of(args)
-    found = backend.quietly(function, backend, *arrays)
-    return tuple([None if x is None else _wrap_result(x, backend) for x in found])
+    return _as_tensors(backend.quietly(function, backend, *arrays), backend)
+
+
+def _as_tensors(results: tuple[Any, ...], backend: Backend) -> tuple[Any, ...]:
+    return tuple([None if x is None else _wrap_result(x, backend) for x in results])
 
 
 def _wrap_result(result: Any, backend: Backend) -> Tensor:

@@ -167,7 +167,8 @@ class Conv2d(_Conv):
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._pad_sizes(), mode=self.padding_mode), 0
-        return function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        weight, bias = self._own("weight", "bias")
+        return function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 def conv_relu(conv: Module, input: Tensor) -> Tensor:

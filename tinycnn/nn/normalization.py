@@ -80,13 +80,13 @@ class BatchNorm(_Affine):
         name = type(self).__name__
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
-        if input.ndim not in self.ranks:
+        shape = input.array.shape
+        if len(shape) not in self.ranks:
             wanted = " or ".join(f"{n}D" for n in self.ranks)
-            raise ValueError(f"{name}: expected {wanted} input (got {input.ndim}D input, shape {tuple(input.shape)})")
-        if input.shape[1] != self.num_features:
+            raise ValueError(f"{name}: expected {wanted} input (got {len(shape)}D input, shape {shape})")
+        if shape[1] != self.num_features:
             raise ValueError(
-                f"{name}: input of shape {tuple(input.shape)} has {input.shape[1]} channels, the layer was made for "
-                f"{self.num_features}"
+                f"{name}: input of shape {shape} has {shape[1]} channels, the layer was made for {self.num_features}"
             )
 
     def forward(self, input: Tensor) -> Tensor:
@@ -107,12 +107,13 @@ class BatchNorm(_Affine):
             count_batch(self.num_batches_tracked)
             if self.momentum is None:  # the plain average over all batches
                 share = 1 / self.num_batches_tracked.item()
-        mean, var = self.running_mean, self.running_var
+        mean, var = self._own("running_mean", "running_var")
         by_batch = self.training or mean is None or var is None
         if self.training and not self.track_running_stats:
             mean = var = None
+        weight, bias = self._own("weight", "bias")
         return {
-            "running_mean": mean, "running_var": var, "weight": self.weight, "bias": self.bias,
+            "running_mean": mean, "running_var": var, "weight": weight, "bias": bias,
             "training": by_batch, "momentum": share, "eps": self.eps,
         }  # fmt: skip
 

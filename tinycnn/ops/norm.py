@@ -12,7 +12,7 @@ import math
 import operator
 from typing import Any
 
-from ..autograd import Op, Tensor, is_grad_enabled, is_recomputing, run_kernel
+from ..autograd import Op, Tensor, is_grad_enabled, is_recomputing, run_arrays, run_kernel
 from ..backend.dtypes import INEXACT
 from .geometry import check_flag, check_floating
 from .registry import Make, Sample, op
@@ -142,14 +142,15 @@ def batch_norm(
     check_flag("batch_norm", "training", training)
     check_batch_norm("batch_norm", input, running_mean, running_var, weight, bias, eps)
     shape = input.array.shape
-    x = input if len(shape) == 4 else input.reshape(*shape[:2], math.prod(shape[2:]), 1)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var must be given when training=False")
-        if is_grad_enabled():
-            y = FrozenBatchNorm.apply(x, weight, bias, running_mean.detach(), running_var.detach(), eps)
-        else:
-            y, _ = run_kernel("batch_norm_eval", x, running_mean, running_var, weight, bias, eps, False, None)
+        if not is_grad_enabled():
+            return run_arrays(by_running, input, running_mean, running_var, weight, bias, eps, False, None)[0]
+        moments = running_mean.detach(), running_var.detach()
+    x = input if len(shape) == 4 else input.reshape(_as_images(shape))
+    if not training:
+        y = FrozenBatchNorm.apply(x, weight, bias, *moments, eps)
     else:
         count = x.array.size // shape[1] if shape[1] else 0
         if count == 0:  # nothing to normalise, and no statistics
@@ -162,6 +163,20 @@ def batch_norm(
         y = BatchNorm.apply(x, weight, bias, eps, moving(running_mean, running_var, momentum))
         mark_moved(running_mean, running_var)
     return y if len(shape) == 4 else y.reshape(shape)
+
+
+def by_running(
+    backend: Any, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float, relu: bool, shortcut: Any
+) -> tuple[Any]:
+    """Batch norm of an array in evaluation, if wanted with a shortcut added and a ReLU behind it."""
+    images = x if x.ndim == 4 else x.reshape(_as_images(x.shape))
+    y, _ = backend.kernels.batch_norm_eval(images, mean, var, weight, bias, eps, relu, shortcut)
+    return (y if x.ndim == 4 else y.reshape(x.shape),)
+
+
+def _as_images(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """(N, C, ...) as (N, C, H, W)."""
+    return shape[0], shape[1], math.prod(shape[2:]), 1
 
 
 def check_batch_norm(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
+from ..autograd import Op, Tensor, is_grad_enabled, run_arrays, run_kernel
 from ..backend.dtypes import FLOATING
 from .geometry import check_flag
-from .norm import BatchNorm, batch_norm, check_batch_norm, mark_moved, moving
+from .norm import BatchNorm, batch_norm, by_running, check_batch_norm, mark_moved, moving
 from .registry import Make, Sample, op
 
 __all__ = ["batch_norm_relu"]
@@ -89,16 +89,15 @@ def batch_norm_relu(
         tensor([0.0000, 1.0000])
     """
     check_flag("batch_norm_relu", "training", training)
-    if shortcut is not None and tuple(shortcut.shape) != tuple(input.shape):
-        raise ValueError(f"batch_norm_relu: shortcut has shape {tuple(shortcut.shape)}, input has {tuple(input.shape)}")
     shape = input.array.shape
+    if shortcut is not None and shortcut.array.shape != shape:
+        raise ValueError(f"batch_norm_relu: shortcut has shape {shortcut.array.shape}, input has {shape}")
     can_fuse = len(shape) == 4 and input.array.dtype.char in FLOATING and input.array.size > shape[1]
     if can_fuse and not training and running_mean is not None and running_var is not None:
         tensors = (input, weight, bias, shortcut)
         if not is_grad_enabled() or not any(t is not None and t.requires_grad for t in tensors):
             check_batch_norm("batch_norm_relu", input, running_mean, running_var, weight, bias, eps)
-            y, _ = run_kernel("batch_norm_eval", input, running_mean, running_var, weight, bias, eps, True, shortcut)
-            return y
+            return run_arrays(by_running, input, running_mean, running_var, weight, bias, eps, True, shortcut)[0]
     if not (can_fuse and training):
         y = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
         return (y if shortcut is None else y + shortcut).relu()
