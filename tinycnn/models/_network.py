@@ -58,12 +58,11 @@ class Network(nn.Sequential):
 
     def _check(self, input: Any) -> None:
         channels, height, width = self.input_shape
-        size = f"{height}, {width}" if self.exact else "H, W"
         if not isinstance(input, Tensor):
-            raise TypeError(f"{self.name}: expected a tensor (N, {channels}, {size}), got {type(input).__name__}")
-        shape = tuple(input.shape)
+            raise TypeError(f"{self.name}: expected a tensor {self._wanted()}, got {type(input).__name__}")
+        shape = input.array.shape
         if len(shape) != 4:
-            raise ValueError(f"{self.name}: expected images (N, {channels}, {size}), got input of shape {shape}")
+            raise ValueError(f"{self.name}: expected images {self._wanted()}, got input of shape {shape}")
         if shape[1] != channels:
             raise ValueError(
                 f"{self.name}: expected images of {channels} {'channel' if channels == 1 else 'channels'}, got input "
@@ -79,6 +78,10 @@ class Network(nn.Sequential):
                 f"{self.name}: images of {shape[2]}x{shape[3]} are too small; the smallest it takes is "
                 f"{self.smallest}x{self.smallest}, got input of shape {shape}"
             )
+
+    def _wanted(self) -> str:
+        channels, height, width = self.input_shape
+        return f"(N, {channels}, {height}, {width})" if self.exact else f"(N, {channels}, H, W)"
 
     def _part(self, index: slice) -> nn.Sequential:
         return self._plain()[index]
