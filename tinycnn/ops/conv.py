@@ -44,8 +44,9 @@ class Conv2d(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, w: Any, b: Any, geometry: Geometry) -> Any:
-        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None)
-        ctx.shapes, ctx.geometry = (x.shape, w.shape), geometry
+        if True in ctx.needs_input_grad:
+            ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None)
+            ctx.shapes, ctx.geometry = (x.shape, w.shape), geometry
         return ctx.backend.kernels.conv2d(x, w, b, *geometry)
 
     @staticmethod
@@ -195,7 +196,8 @@ def convolved(
     """What `conv2d` does with its arguments, for an Op that takes what Conv2d takes."""
     check_floating(name, input=input, weight=weight, bias=bias)
     x, single = as_batch(name, input)
-    _check_groups(name, groups)
+    if type(groups) is not int or groups < 1:
+        _check_groups(name, groups)
     word = padding if isinstance(padding, str) else None
     numbers = ("stride", stride, 1), ("padding", padding if word is None else 0, 0), ("dilation", dilation, 1)
     steps, pads, gaps = pairs(name, *numbers)

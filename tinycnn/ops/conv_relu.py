@@ -24,8 +24,9 @@ class Conv2dReLU(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, w: Any, b: Any, geometry: Any) -> Any:
         y = ctx.backend.kernels.conv2d(x, w, b, *geometry, True)
-        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None, y)
-        ctx.shapes, ctx.geometry = (x.shape, w.shape), geometry
+        if True in ctx.needs_input_grad:
+            ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w if ctx.needs_input_grad[0] else None, y)
+            ctx.shapes, ctx.geometry = (x.shape, w.shape), geometry
         return y
 
     @staticmethod

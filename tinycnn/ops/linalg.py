@@ -41,8 +41,11 @@ class Linear(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any) -> Any:
-        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight if ctx.needs_input_grad[0] else None)
-        ctx.x_shape = shape = x.shape
+        shape = x.shape
+        if True in ctx.needs_input_grad:
+            to_x, to_weight, _ = ctx.needs_input_grad
+            ctx.save_for_backward(x if to_weight else None, weight if to_x else None)
+            ctx.x_shape = shape
         flat = len(shape) == 2
         y = ctx.backend.kernels.matmul(x if flat else _rows(x), weight.T)
         if bias is not None:

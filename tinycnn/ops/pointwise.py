@@ -41,8 +41,9 @@ class Pointwise(Op):
     def forward(ctx: Any, *args: Any) -> Any:
         cls, backend = ctx.fn, ctx.backend
         y = backend.asarray(getattr(backend.kernels, cls.kernel)(*args))
-        ctx.numbers = args[len(cls.gradients) :]
-        ctx.save_for_backward(*map((*args, y).__getitem__, cls.keeps))
+        if True in ctx.needs_input_grad:
+            ctx.numbers = args[len(cls.gradients) :]
+            ctx.save_for_backward(*map((*args, y).__getitem__, cls.keeps))
         return y
 
     @staticmethod

@@ -30,8 +30,10 @@ class MaxPool2d(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair) -> Any:
         y, where = ctx.backend.kernels.max_pool2d(x, kernel, stride, padding, dilation, out_size)
-        ctx.windows = kernel, stride, padding, dilation
-        return _keep_places(ctx, x, y, where)
+        if True in ctx.needs_input_grad:
+            ctx.windows = kernel, stride, padding, dilation
+            _keep_places(ctx, x, where)
+        return y, where
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, _: Any) -> tuple[Any, ...]:
@@ -47,19 +49,20 @@ class AdaptiveMaxPool2d(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, out_size: Pair) -> Any:
         y, where = ctx.backend.kernels.adaptive_max_pool2d(x, out_size)
-        return _keep_places(ctx, x, y, where)
+        if True in ctx.needs_input_grad:
+            _keep_places(ctx, x, where)
+        return y, where
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, _: Any) -> tuple[Any, ...]:
         return ScatterPlane.apply(g, ctx.saved_tensors[0], ctx.size, None), None
 
 
-def _keep_places(ctx: Any, x: Any, y: Any, where: Any) -> tuple[Any, Any]:
+def _keep_places(ctx: Any, x: Any, where: Any) -> None:
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(where)
     ctx.save_for_backward(where)
     ctx.size = x.shape[2:]
-    return y, where
 
 
 class ScatterPlane(Op):
@@ -101,8 +104,8 @@ class AvgPool2d(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
         ctx.geometry, ctx.size = (kernel, stride, padding), x.shape[2:]
-        ctx.number = divisor if isinstance(divisor, float) else None
-        ctx.save_for_backward(divisor if ctx.number is None else None)
+        if True in ctx.needs_input_grad:
+            _keep_divisor(ctx, divisor)
         return ctx.backend.kernels.avg_pool2d(x, kernel, stride, padding, out_size, divisor)
 
     @staticmethod
@@ -119,13 +122,18 @@ class AvgPool2dBackward(Op):
     @staticmethod
     def forward(ctx: Any, g: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Any:
         ctx.geometry = kernel, stride, padding, g.shape[2:]
-        ctx.number = divisor if isinstance(divisor, float) else None
-        ctx.save_for_backward(divisor if ctx.number is None else None)
+        if True in ctx.needs_input_grad:
+            _keep_divisor(ctx, divisor)
         return ctx.backend.kernels.avg_pool2d_backward(g, size, kernel, stride, padding, divisor)
 
     @staticmethod
     def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
         return AvgPool2d.apply(c, *ctx.geometry, divisor_of(ctx)), None, None, None, None, None
+
+
+def _keep_divisor(ctx: Any, divisor: Any) -> None:
+    ctx.number = divisor if isinstance(divisor, float) else None
+    ctx.save_for_backward(divisor if ctx.number is None else None)
 
 
 def divisor_of(ctx: Any) -> Any:
