@@ -88,7 +88,7 @@ class Node:
     """A record of one operation; the `ctx` that forward and backward are given.
 
     Forward saves tensors with `save_for_backward` and anything else as attributes. `needs_input_grad` says, for each
-    argument of forward, whether a gradient is wanted; where none is there will be no backward, and nothing need be kept.
+    argument of forward, whether a gradient is wanted; where none is, there is no backward, and nothing need be kept.
     """
 
     __slots__ = ("__dict__", "__weakref__", "backend", "fn", "needs_input_grad")

@@ -185,8 +185,8 @@ class Module:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _own(self, first: str, second: str) -> tuple[Any, Any]:
-        """Two attributes, such as weight and bias, that are most likely parameters, or else buffers: to look there first
-        takes a seventh of the time that Python takes to find out that they are no ordinary attributes."""
+        """Two attributes, such as weight and bias, that are most likely parameters or buffers: to look there first
+        takes a fifth of the time that Python takes to find out that they are no ordinary attributes."""
         for members in (self._parameters, self._buffers):
             if first in members and second in members:
                 return members[first], members[second]

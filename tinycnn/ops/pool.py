@@ -103,8 +103,8 @@ class AvgPool2d(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
-        ctx.geometry, ctx.size = (kernel, stride, padding), x.shape[2:]
         if True in ctx.needs_input_grad:
+            ctx.geometry, ctx.size = (kernel, stride, padding), x.shape[2:]
             _keep_divisor(ctx, divisor)
         return ctx.backend.kernels.avg_pool2d(x, kernel, stride, padding, out_size, divisor)
 
@@ -121,8 +121,8 @@ class AvgPool2dBackward(Op):
 
     @staticmethod
     def forward(ctx: Any, g: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Any:
-        ctx.geometry = kernel, stride, padding, g.shape[2:]
         if True in ctx.needs_input_grad:
+            ctx.geometry = kernel, stride, padding, g.shape[2:]
             _keep_divisor(ctx, divisor)
         return ctx.backend.kernels.avg_pool2d_backward(g, size, kernel, stride, padding, divisor)
 
@@ -327,8 +327,9 @@ def avg_pool2d(
     x, single = as_batch("avg_pool2d", input)
     window = _window("avg_pool2d", kernel_size, stride, padding)
     size = x.array.shape[2:]
-    check_flag("avg_pool2d", "ceil_mode", ceil_mode)
-    check_flag("avg_pool2d", "count_include_pad", count_include_pad)
+    if not (type(ceil_mode) is type(count_include_pad) is bool):
+        check_flag("avg_pool2d", "ceil_mode", ceil_mode)
+        check_flag("avg_pool2d", "count_include_pad", count_include_pad)
     out_size, kernel, pads = _fitted("avg_pool2d", size, window, ceil_mode)
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"avg_pool2d: divisor_override must be a nonzero integer, got {divisor_override!r}")
