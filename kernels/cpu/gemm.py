@@ -37,10 +37,8 @@ from .sums import add_parts
 
 _LITTLE_ENDIAN = sys.byteorder == "little"  # gemm reads the first half of an integer
 _SMALL, _LARGE = 1 << 18, 1 << 22  # multiplications; with fewer a BLAS, and here too, one thread does them
-_LONG = (
-    1024  # where no side is so long the BLAS is quicker, since it shares the panels that each job here makes for itself
-)
-_ROWS, _DEPTH = 32, 1024  # the least of a job: each brings the other matrix into panels of its own
+_LONG = 64  # the longer side of a larger one that is shared out: each job makes panels of the other matrix for itself
+_ROWS, _DEPTH = 32, 1024  # the least of a job
 _MOST_PARTS = 4
 
 
