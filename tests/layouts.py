@@ -56,6 +56,19 @@ def read_only(x: Array) -> Array:
     return x
 
 
+def joined(x: Array) -> Array:
+    """Images (N, C, H, W) as the first channels of wider ones stored channels-last, read-only, with NaN (or zeros) in
+    the others; what has other dimensions in C order."""
+    if x.ndim != 4:
+        return planes(x)
+    n, c, h, w = x.shape
+    whole = np.full((n, h, w, c + 3), np.nan if x.dtype.kind in "fc" else 0, x.dtype)
+    part = whole.transpose(0, 3, 1, 2)[:, :c]
+    part[...] = x
+    part.flags.writeable = False
+    return part
+
+
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "planes": planes,
     "channels-last": channels_last,

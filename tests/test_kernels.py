@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layouts import LAYOUTS as STORED, read_only
+from layouts import LAYOUTS as STORED, joined, read_only
 from poison import poison_fresh_memory
 
 from tinycnn.kernels import reference
@@ -61,8 +61,8 @@ def assert_close(actual: Any, expected: Any, terms: int = 1, scale: float = 1.0)
 # ---------------------------------------------------------------------------------------------------------- layouts
 
 
-# A kernel may be given what cannot be written into.
-LAYOUTS = {**STORED, "read-only": read_only}
+# A kernel may be given what cannot be written into, and the first channels of images that are joined in place.
+LAYOUTS = {**STORED, "read-only": read_only, "joined": joined}
 
 
 def check(
@@ -409,6 +409,7 @@ def test_pool_gradients_are_adjoints(geometry: tuple[Any, ...], run: Callable[..
 # ---------------------------------------------------------------------------------------------------- normalisation
 
 NORM_SHAPES = [(4, 3, 5, 6), (2, 1, 3, 3), (1, 8, 1, 1), (5, 33, 2, 1), (3, 7, 1, 1), (8, 16, 20, 20), (6, 1, 128, 128)]
+NORM_SHAPES += [(4, 40, 16, 18)]  # rows that are long enough to be read where they lie, for several jobs
 
 
 @needs_numba
@@ -440,6 +441,68 @@ def test_fast_batch_norm(shape: tuple[int, ...], dtype: Any) -> None:
             y, _ = plain("batch_norm_eval", x, mean, variance, w, b, 1e-2, True, shortcut)
             args = (g, y, x, mean, inv_std, w, b, shortcut is not None)
             check("batch_norm_relu_backward", *args, terms=count, scale=40, layouts=tuple(LAYOUTS))
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_batch_norm_reads_joined_images_where_they_lie(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No copy is made, the results are those of a copy to the bit, and the other channels stay as they are."""
+    from tinycnn.kernels.cpu import norm
+
+    rng = np.random.default_rng(0)
+    plain_x, g = random(rng, (4, 40, 16, 18), dtype), random(rng, (4, 40, 16, 18), dtype)
+    copy, part = STORED["channels-last"](plain_x), joined(plain_x)
+    mean, inv_std = random(rng, (40,)), np.abs(random(rng, (40,)))
+
+    def results(x: Array) -> list[Array]:
+        found = list(fast("channel_moments", x))
+        for relu, shortcut in ((False, None), (True, None), (True, g)):
+            found += fast("batch_norm_train", x, None, None, 1e-5, relu, shortcut, None)
+            found += fast("batch_norm_eval", x, mean, inv_std, None, mean, 1e-5, relu, shortcut)
+        found += fast("batch_norm_backward", g, x, mean, inv_std, None)
+        for shortcut in (True, False):
+            found += as_tuple(fast("batch_norm_relu_backward", g, g, x, mean, inv_std, None, mean, shortcut))
+        return found
+
+    expected = results(copy)
+    read = norm.channels_last
+    monkeypatch.setattr(norm, "channels_last", lambda x: pytest.fail("copied") if x is part else read(x))
+    for a, b in zip(results(part), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.shares_memory(a, part) and a.flags.writeable
+    assert np.isnan(part.base[..., 40:]).all()
+
+
+@needs_numba
+def test_which_images_are_the_first_channels_of_others() -> None:
+    from tinycnn.kernels.cpu.rows import whole_image
+
+    whole = np.zeros((3, 5, 6, 40), np.float32)
+    images = whole.transpose(0, 3, 1, 2)
+    frozen = np.zeros_like(whole)
+    frozen.flags.writeable = False
+    assert whole_image(images[:, :7]) is whole
+    assert whole_image(images[:, :1][...]) is whole
+    others = {
+        "all of them": images,
+        "later channels": images[:, 1:9],
+        "every other channel": images[:, ::2],
+        "backwards": images[:, ::-1],
+        "some images": images[:2, :7],
+        "images backwards": images[::-1, :7],
+        "some lines": images[:, :7, :4],
+        "some pixels": images[:, :7, :, ::2],
+        "upside down": images[:, :7, ::-1],
+        "no channel": images[:, :0],
+        "one dimension less": whole.reshape(3, 30, 40)[:, None].transpose(0, 3, 1, 2)[:, :7],
+        "another dtype": whole.view(np.int32).transpose(0, 3, 1, 2)[:, :7],
+        "repeated": np.broadcast_to(images[:1, :7], (3, 7, 5, 6)),
+        "another order": whole.transpose(0, 3, 2, 1)[:, :7],
+        "planes": np.zeros((3, 40, 5, 6), np.float32)[:, :7],
+        "read-only": frozen.transpose(0, 3, 1, 2)[:, :7],
+        "a copy": images[:, :7].copy(),
+    }
+    assert [name for name, x in others.items() if whole_image(x) is not None] == []
 
 
 @needs_numba

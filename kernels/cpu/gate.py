@@ -43,7 +43,7 @@ def conv2d_relu_gate(g: Array, y: Array) -> tuple[Array, Array]:
     matrix = fold(outputs) if step == y.shape[1] else outputs.reshape(-1, y.shape[1])
     if step == y.shape[1]:
         step = matrix.shape[1]
-    jobs = jobs_of(matrix)
+    jobs = jobs_of(matrix.size)
     sums = np.empty((jobs, matrix.shape[1]))
     _gate(matrix.size, line_of(gradient), step, matrix, passed.reshape(matrix.shape), sums, jobs)
     return channels_first(passed), total_of(sums, y.shape[1], y.dtype)

@@ -9,12 +9,15 @@ where the mean is large beside the spread:
 T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances"
 (1979), equation 2.1. Where there are few channels, several pixels are folded into one row of the matrix, so that rows
 are long enough for vector code; a sum then has as many parts as pixels were folded, and they are joined at the end.
+
+Images may be the first channels of wider ones, as those that a dense block joins in place are. What a kernel calls x is
+then the matrix of the whole, (M, D) with D > C, of which the first C columns count: C is the width of its other arrays.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +27,7 @@ from ..reference.norm import Moving
 from ._jit import Array, kernel, prange
 from ._jobs import helper
 from .layout import channels_first, channels_last
+from .rows import whole_image
 
 _BLOCK = 64  # rows that are read twice, the second time from the cache
 _ROW = 32  # numbers that a row should have
@@ -39,9 +43,39 @@ def fold(pixels: Array) -> Array:
     return pixels.reshape(rows // fold, fold * channels)
 
 
-def jobs_of(matrix: Array) -> int:
-    """How many parts a sum down the columns is cut into: by its size, so that rounding is the same on every machine."""
-    return int(min(64, matrix.size // 8192 + 1))
+def jobs_of(size: int) -> int:
+    """How many parts a sum down the columns is cut into: by the numbers that it adds up, so that rounding is the same
+    on every machine."""
+    return int(min(64, size // 8192 + 1))
+
+
+class Table(NamedTuple):
+    """Images (N, C, H, W) as the first columns of a matrix of pixels."""
+
+    pixels: Array  # (N, H, W, C)
+    matrix: Array  # (M / f, D), C-contiguous
+    columns: int  # f * C, D or fewer
+
+    def cut(self, other: Array) -> Array:
+        """Other images of this shape, as a matrix of just these columns."""
+        return channels_last(other).reshape(-1, self.columns)
+
+    def room(self) -> tuple[Array, Array]:
+        """New images (N, C, H, W), which hold anything, and their matrix."""
+        images = empty_like(self.pixels)
+        return channels_first(images), images.reshape(-1, self.columns)
+
+
+def table_of(x: Array) -> Table:
+    """Images (N, C, H, W) as a matrix: folded, or where they are many channels of wider images these, uncopied."""
+    channels = x.shape[1]
+    if channels >= _ROW and x.strides[3] > channels * x.itemsize:
+        whole = whole_image(x)
+        if whole is not None:
+            return Table(x.transpose(0, 2, 3, 1), whole.reshape(-1, whole.shape[3]), channels)
+    pixels = channels_last(x)
+    matrix = fold(pixels)
+    return Table(pixels, matrix, matrix.shape[1])
 
 
 @kernel
@@ -88,7 +122,7 @@ def channel_sum(x: Array) -> Array:
     if not x.size:
         return np.zeros(x.shape[1], x.dtype)
     matrix = fold(pixels)
-    jobs = jobs_of(matrix)
+    jobs = jobs_of(matrix.size)
     sums = np.empty((jobs, matrix.shape[1]))
     _sums(matrix.size, matrix, sums, jobs)
     return total_of(sums, x.shape[1], x.dtype)
@@ -96,8 +130,8 @@ def channel_sum(x: Array) -> Array:
 
 @kernel
 def _moments(x: Array, means: Array, squares: Array, jobs: int) -> None:
-    """x (M, C) -> for each job the mean and the sum of squares about it, (jobs, C), of its rows."""
-    rows, channels = x.shape
+    """x (M, D) -> for each job the mean and the sum of squares about it, (jobs, C), of its rows."""
+    rows, channels = x.shape[0], means.shape[1]
     for job in prange(jobs):
         mean, square = means[job], squares[job]
         mean[:] = 0
@@ -186,40 +220,37 @@ def _join(
 
 
 def moments_of(
-    matrix: Array,
-    channels: int,
+    x: Table,
     eps: float = 0.0,
     weight: Array | None = None,
     bias: Array | None = None,
     moving: Moving | None = None,
 ) -> tuple[Array, Array]:
     """Mean, variance and inverse standard deviation of the channels, (3, C), and `rows_of` them."""
-    kind, jobs, columns = matrix.dtype, jobs_of(matrix), matrix.shape[1]
-    means, squares = np.empty((2, jobs, columns))
-    _moments(matrix.size * 2, matrix, means, squares, jobs)
-    moments, rows = np.empty((3, channels)), np.empty((4, columns), kind)
+    kind, jobs, channels = x.matrix.dtype, jobs_of(x.pixels.size), x.pixels.shape[3]
+    means, squares = np.empty((2, jobs, x.columns))
+    _moments(x.pixels.size * 2, x.matrix, means, squares, jobs)
+    moments, rows = np.empty((3, channels)), np.empty((4, x.columns), kind)
     running_mean, running_var, momentum = moving or (None, None, 0.0)
     mean_line, var_line = _line_or_none(running_mean, kind), _line_or_none(running_var, kind)
     given = [_given(x, kind) for x in (weight, bias)], [_given(x, kind) for x in (mean_line, var_line)]
-    _join(0, means, squares, matrix.shape[0], float(eps), *given[0], moments, rows, *given[1], float(momentum))
+    _join(0, means, squares, x.matrix.shape[0], float(eps), *given[0], moments, rows, *given[1], float(momentum))
     if running_mean is not mean_line or running_var is not var_line:
         rest = None if mean_line is not None else running_mean, None if var_line is not None else running_var, momentum
-        reference.move_statistics(np, rest, moments[0], moments[1], matrix.size // channels)
+        reference.move_statistics(np, rest, moments[0], moments[1], x.pixels.size // channels)
     return moments, rows
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
-    pixels = channels_last(x)
-    channels = pixels.shape[3]
     if x.size == 0:
-        return np.full(channels, np.nan), np.full(channels, np.nan)
-    moments, _ = moments_of(fold(pixels), channels)
+        return np.full(x.shape[1], np.nan), np.full(x.shape[1], np.nan)
+    moments, _ = moments_of(table_of(x))
     return moments[0], moments[1]
 
 
 @kernel
 def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs: int) -> None:
-    rows, channels = x.shape
+    rows, channels = y.shape
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
             source, target = x[i], y[i]
@@ -259,39 +290,39 @@ def _given(values: Array | None, dtype: Any) -> Array:
     return values if _is_line(values, dtype) else values.astype(dtype, order="C")
 
 
-def rows_of(
-    matrix: Array, mean: Array, inv_std: Array, weight: Array | None = None, bias: Array | None = None
-) -> Array:
-    """Rows of the mean, of inv_std, of inv_std * weight and of the bias, in the folded matrix' dtype."""
-    rows = np.empty((4, matrix.shape[1]), matrix.dtype)
+def rows_of(x: Table, mean: Array, inv_std: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
+    """Rows of the mean, of inv_std, of inv_std * weight and of the bias, in the images' dtype."""
+    kind = x.matrix.dtype
+    rows = np.empty((4, x.columns), kind)
     moments = _given(mean, np.float64), _given(inv_std, np.float64)
-    _rows(0, *moments, _given(weight, matrix.dtype), _given(bias, matrix.dtype), rows)
+    _rows(0, *moments, _given(weight, kind), _given(bias, kind), rows)
     return rows
 
 
 def eval_rows(
-    matrix: Array, mean: Array, variance: Array, weight: Array | None, bias: Array | None, eps: float
+    x: Table, mean: Array, variance: Array, weight: Array | None, bias: Array | None, eps: float
 ) -> tuple[Array, Array]:
     """As `rows_of`, and inv_std (C,)."""
     wide = variance.dtype if variance.dtype.char in _NONE else np.dtype(np.float64)
-    inv_std, rows = np.empty(variance.shape, wide), np.empty((4, matrix.shape[1]), matrix.dtype)
+    kind = x.matrix.dtype
+    inv_std, rows = np.empty(variance.shape, wide), np.empty((4, x.columns), kind)
     moments = _given(mean, wide), _given(variance, wide)
-    _eval_rows(0, *moments, _given(weight, matrix.dtype), _given(bias, matrix.dtype), float(eps), inv_std, rows)
+    _eval_rows(0, *moments, _given(weight, kind), _given(bias, kind), float(eps), inv_std, rows)
     return rows, inv_std.astype(variance.dtype, copy=False)
 
 
-def transformed(pixels: Array, matrix: Array, rows: Array) -> Array:
-    """The matrix' pixels (N, H, W, C) by the rows of `rows_of`, as (N, C, H, W)."""
-    y = empty_like(pixels)
+def transformed(x: Table, rows: Array) -> Array:
+    """The images by the rows of `rows_of`: (N, C, H, W)."""
+    y, out = x.room()
     mean, _, scale, bias = rows
-    _transform(matrix.size, matrix, mean, scale, bias, y.reshape(matrix.shape), jobs_of(matrix))
-    return channels_first(y)
+    _transform(out.size, x.matrix, mean, scale, bias, out, jobs_of(out.size))
+    return y
 
 
 @kernel
 def gradient_sums(g: Array, x: Array, mean: Array, inv_std: Array, sums: Array, products: Array, jobs: int) -> None:
-    """g, x (M, C) -> for each job the sums of g and of g * xhat, (jobs, C), over its rows."""
-    rows, channels = x.shape
+    """g (M, C), x (M, D) -> for each job the sums of g and of g * xhat, (jobs, C), over its rows."""
+    rows, channels = g.shape
     for job in prange(jobs):
         total, product = sums[job], products[job]
         total[:] = 0
@@ -308,7 +339,7 @@ def input_gradient(
     g: Array, x: Array, mean: Array, inv_std: Array, scale: Array, g_mean: Array, slope: Array, gx: Array, jobs: int
 ) -> None:
     """gx = scale * (g - mean(g) - xhat * mean(g * xhat)), the two means given."""
-    rows, channels = x.shape
+    rows, channels = gx.shape
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
             gs, xs, out = g[i], x[i], gx[i]
@@ -334,16 +365,17 @@ def _means(sums: Array, products: Array, count: int, gweight: Array, gbias: Arra
             part[1, c] = product[c] / count
 
 
-def sums_for(matrix: Array, jobs: int) -> Array:
+def sums_for(x: Table, jobs: int) -> Array:
     """Room for the two sums of `gradient_sums`, (2, jobs, f * C)."""
-    return np.empty((2, jobs, matrix.shape[1]))
+    return np.empty((2, jobs, x.columns))
 
 
-def means_of(sums: Array, products: Array, x: Array) -> tuple[Array, Array, Array]:
+def means_of(sums: Array, products: Array, x: Table) -> tuple[Array, Array, Array]:
     """gweight, gbias (C,), and two rows: what `input_gradient` calls g_mean and slope."""
-    gweight, gbias = np.empty((2, x.shape[1]), x.dtype)
-    rows = np.empty((2, sums.shape[1]), x.dtype)
-    _means(0, sums, products, x.size // x.shape[1], gweight, gbias, rows)
+    channels, kind = x.pixels.shape[3], x.matrix.dtype
+    gweight, gbias = np.empty((2, channels), kind)
+    rows = np.empty((2, x.columns), kind)
+    _means(0, sums, products, x.pixels.size // channels, gweight, gbias, rows)
     return gweight, gbias, rows
 
 
@@ -358,13 +390,13 @@ def batch_norm_backward(
 ) -> tuple[Array, Array, Array]:
     if x.size == 0:
         return no_gradients(x)
-    pixels = channels_last(x)
-    matrix, gradient = fold(pixels), fold(channels_last(g))
-    work, jobs = 2 * matrix.size, jobs_of(matrix)
-    mean, inv_std, scale, _ = rows_of(matrix, mean, inv_std, weight)
-    sums, products = sums_for(matrix, jobs)
+    table = table_of(x)
+    matrix, gradient = table.matrix, table.cut(g)
+    work, jobs = 2 * x.size, jobs_of(x.size)
+    mean, inv_std, scale, _ = rows_of(table, mean, inv_std, weight)
+    sums, products = sums_for(table, jobs)
     gradient_sums(work, gradient, matrix, mean, inv_std, sums, products, jobs)
-    gweight, gbias, (g_mean, slope) = means_of(sums, products, x)
-    gx = empty_like(pixels)
-    input_gradient(work, gradient, matrix, mean, inv_std, scale, g_mean, slope, gx.reshape(matrix.shape), jobs)
-    return channels_first(gx), gweight, gbias
+    gweight, gbias, (g_mean, slope) = means_of(sums, products, table)
+    gx, out = table.room()
+    input_gradient(work, gradient, matrix, mean, inv_std, scale, g_mean, slope, out, jobs)
+    return gx, gweight, gbias

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..memory import empty_like
 from ..reference import norm as reference
 from ..reference.norm import Moving
 from ._jit import Array, kernel, prange
-from .layout import channels_first, channels_last
 from .norm import (
+    Table,
     eval_rows,
-    fold,
     input_gradient,
     jobs_of,
     means_of,
@@ -24,13 +22,14 @@ from .norm import (
     no_gradients,
     rows_of,
     sums_for,
+    table_of,
     transformed,
 )
 
 
 @kernel
 def _transform_relu(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs: int) -> None:
-    rows, channels = x.shape
+    rows, channels = y.shape
     zero = x.dtype.type(0)
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
@@ -42,7 +41,7 @@ def _transform_relu(x: Array, mean: Array, scale: Array, bias: Array, y: Array, 
 
 @kernel
 def _transform_add_relu(x: Array, mean: Array, scale: Array, bias: Array, other: Array, y: Array, jobs: int) -> None:
-    rows, channels = x.shape
+    rows, channels = y.shape
     zero = x.dtype.type(0)
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
@@ -52,17 +51,16 @@ def _transform_add_relu(x: Array, mean: Array, scale: Array, bias: Array, other:
                 target[c] = zero if value < zero else value
 
 
-def _bent(pixels: Array, matrix: Array, rows: Array, shortcut: Array | None) -> Array:
-    """The pixels (N, H, W, C) of a matrix by the rows of `rows_of`, plus the shortcut, through ReLU: (N, C, H, W)."""
-    y = empty_like(pixels)
-    out, jobs = y.reshape(matrix.shape), jobs_of(matrix)
+def _bent(x: Table, rows: Array, shortcut: Array | None) -> Array:
+    """The images by the rows of `rows_of`, plus the shortcut, through ReLU: (N, C, H, W)."""
+    y, out = x.room()
+    jobs = jobs_of(out.size)
     mean, _, scale, bias = rows
     if shortcut is None:
-        _transform_relu(matrix.size, matrix, mean, scale, bias, out, jobs)
+        _transform_relu(out.size, x.matrix, mean, scale, bias, out, jobs)
     else:
-        other = channels_last(shortcut).reshape(matrix.shape)
-        _transform_add_relu(2 * matrix.size, matrix, mean, scale, bias, other, out, jobs)
-    return channels_first(y)
+        _transform_add_relu(2 * out.size, x.matrix, mean, scale, bias, x.cut(shortcut), out, jobs)
+    return y
 
 
 def batch_norm_eval(
@@ -75,12 +73,11 @@ def batch_norm_eval(
     relu: bool,
     shortcut: Array | None,
 ) -> tuple[Array, Array]:
-    pixels = channels_last(x)
     if not x.size:
-        return channels_first(empty_like(pixels)), reference.inverse_std(np, variance, eps)
-    matrix = fold(pixels)
-    rows, inv_std = eval_rows(matrix, mean, variance, weight, bias, eps)
-    return _bent(pixels, matrix, rows, shortcut) if relu else transformed(pixels, matrix, rows), inv_std
+        return np.empty_like(x), reference.inverse_std(np, variance, eps)
+    table = table_of(x)
+    rows, inv_std = eval_rows(table, mean, variance, weight, bias, eps)
+    return _bent(table, rows, shortcut) if relu else transformed(table, rows), inv_std
 
 
 def batch_norm_train(
@@ -92,10 +89,9 @@ def batch_norm_train(
     shortcut: Array | None,
     moving: Moving | None,
 ) -> tuple[Array, Array, Array]:
-    pixels = channels_last(x)
-    matrix = fold(pixels)
-    moments, rows = moments_of(matrix, x.shape[1], eps, weight, bias, moving)
-    y = _bent(pixels, matrix, rows, shortcut) if relu else transformed(pixels, matrix, rows)
+    table = table_of(x)
+    moments, rows = moments_of(table, eps, weight, bias, moving)
+    y = _bent(table, rows, shortcut) if relu else transformed(table, rows)
     return y, moments[0], moments[2]
 
 
@@ -104,7 +100,7 @@ def _gated_sums(
     g: Array, x: Array, mean: Array, inv_std: Array, scale: Array, bias: Array, sums: Array, products: Array, jobs: int
 ) -> None:
     """For each job the sums, over its rows, of g and of g * xhat where the output was above zero."""
-    rows, channels = x.shape
+    rows, channels = g.shape
     zero = x.dtype.type(0)
     for job in prange(jobs):
         total, product = sums[job], products[job]
@@ -124,7 +120,7 @@ def _gated_input_gradient(
     g: Array, x: Array, mean: Array, inv_std: Array, scale: Array, bias: Array, g_mean: Array, slope: Array,
     gx: Array, jobs: int,
 ) -> None:  # fmt: skip
-    rows, channels = x.shape
+    rows, channels = gx.shape
     zero = x.dtype.type(0)
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
@@ -140,7 +136,7 @@ def _gate_and_sum(
     g: Array, y: Array, passed: Array, x: Array, mean: Array, inv_std: Array, sums: Array, products: Array, jobs: int
 ) -> None:
     """g where y > 0; and for each job its sums, and those of it times xhat, over its rows."""
-    rows, channels = x.shape
+    rows, channels = g.shape
     zero = x.dtype.type(0)
     for job in prange(jobs):
         total, product = sums[job], products[job]
@@ -167,21 +163,19 @@ def batch_norm_relu_backward(
 ) -> tuple[Array, Array, Array, Array | None]:
     if x.size == 0:
         return *no_gradients(x), np.zeros_like(x) if has_shortcut else None
-    pixels = channels_last(x)
-    matrix, gradient = fold(pixels), fold(channels_last(g))
-    work, jobs = 2 * matrix.size, jobs_of(matrix)
-    mean, inv_std, scale, gate = rows_of(matrix, mean, inv_std, weight, bias)
-    sums, products = sums_for(matrix, jobs)
-    gx = empty_like(pixels)
-    out = gx.reshape(matrix.shape)
+    table = table_of(x)
+    matrix, gradient = table.matrix, table.cut(g)
+    work, jobs = 2 * x.size, jobs_of(x.size)
+    mean, inv_std, scale, gate = rows_of(table, mean, inv_std, weight, bias)
+    sums, products = sums_for(table, jobs)
+    gx, out = table.room()
     if not has_shortcut:  # then y follows from x, which is read anyway
         _gated_sums(work, gradient, matrix, mean, inv_std, scale, gate, sums, products, jobs)
-        gweight, gbias, (g_mean, slope) = means_of(sums, products, x)
+        gweight, gbias, (g_mean, slope) = means_of(sums, products, table)
         _gated_input_gradient(work, gradient, matrix, mean, inv_std, scale, gate, g_mean, slope, out, jobs)
-        return channels_first(gx), gweight, gbias, None
-    passed = empty_like(pixels)
-    there = passed.reshape(matrix.shape)
-    _gate_and_sum(work, gradient, fold(channels_last(y)), there, matrix, mean, inv_std, sums, products, jobs)
-    gweight, gbias, (g_mean, slope) = means_of(sums, products, x)
+        return gx, gweight, gbias, None
+    passed, there = table.room()
+    _gate_and_sum(work, gradient, table.cut(y), there, matrix, mean, inv_std, sums, products, jobs)
+    gweight, gbias, (g_mean, slope) = means_of(sums, products, table)
     input_gradient(work, there, matrix, mean, inv_std, scale, g_mean, slope, out, jobs)
-    return channels_first(gx), gweight, gbias, channels_first(passed)
+    return gx, gweight, gbias, passed

@@ -56,6 +56,22 @@ def line_of(pixels: Array) -> Array:
     return np.lib.stride_tricks.as_strided(pixels, (numbers,), (pixels.itemsize,))
 
 
+def whole_image(x: Array) -> Array | None:
+    """The images (N, H, W, D), C-contiguous, of which x (N, C, H, W), C < D, is the first channels, as a view; None if
+    it is nothing of the kind."""
+    whole = x.base
+    if type(whole) is not np.ndarray or whole.ndim != 4 or whole.dtype != x.dtype or not x.size:
+        return None
+    n, c, h, w = x.shape
+    images, height, width, channels = whole.shape
+    if (images, height, width) != (n, h, w) or channels <= c:
+        return None
+    per_image, per_line, per_pixel, per_channel = whole.strides
+    if x.strides != (per_image, per_channel, per_line, per_pixel) or address(x) != address(whole):
+        return None
+    return whole if whole.flags.c_contiguous and whole.flags.writeable else None
+
+
 def copy_rows(source: Array, target: Array) -> None:
     """Images (N, H, W, C) whose rows lie evenly, into others of that shape."""
     if source.nbytes < _WORTH_JOBS:

@@ -93,10 +93,10 @@ def index_add_target_overwritten(right: Any, ctx: Any, g: Any) -> Any:
 def cat_parts_reversed(right: Any, ctx: Any, g: Any) -> Any:
     """Each tensor gets the part of the gradient that lies where it was laid."""
     grads, end = [], g.shape[ctx.dim]
-    for size, needed in zip(ctx.sizes, ctx.needs_input_grad[1:], strict=True):
+    for size, needed in zip(ctx.sizes, ctx.needs_input_grad[2:], strict=True):
         grads.append(g.narrow(ctx.dim, end - size, size) if needed else None)
         end -= size
-    return None, *grads
+    return None, None, *grads
 
 
 @mutant(Pad, op="pad", wrong="the border is all cut off at the end")

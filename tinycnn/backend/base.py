@@ -199,6 +199,7 @@ class Backend:
     name: str  # "numpy" or "cupy"
     device_type: str  # "cpu" or "cuda"
     index: int | None = None
+    joins_in_place = False  # whether kernels read the first channels of a wider image without copying them
     waits_to_look = False  # whether reading an array waits for the device; then `check` is answered later
 
     def __init__(self, xp: ModuleType, fast_module: str | None) -> None:

@@ -125,6 +125,7 @@ def _pooled(function: Callable[..., Any]) -> Callable[..., Any]:
 class CpuBackend(Backend):
     name = "numpy"
     device_type = "cpu"
+    joins_in_place = True
     quietly = staticmethod(_quietly)
 
     def __init__(self) -> None:

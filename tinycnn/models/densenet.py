@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from .. import nn
 from ..autograd import Tensor, checkpoint
 from ..ops import cat
+from ..ops.joined import Joined
 from ._network import Network
 from ._options import check_counts, is_count, narrow
 from ._registry import register
@@ -56,14 +57,17 @@ class DenseBlock(nn.Module):
 
     Shapes: x (N, in_channels, H, W) -> y (N, in_channels + num_convs growth_rate, H, W).
 
+    On the CPU they are joined in place: what a layer gets is the first channels of y, in y's memory. A hook that wants
+    to write into it, or to keep it while y is written, takes a clone().
+
     Args:
         num_convs: the number of `conv_block`s.
         in_channels: the input's channels.
         growth_rate: how many channels each of them adds.
         bottleneck, bias: as in `conv_block`.
-        memory_efficient: keep each layer's output only, and join and normalise anew in backward: what is kept then
-            grows with the number of layers and not with its square, for about one more forward pass (Pleiss et al.,
-            "Memory-Efficient Implementation of DenseNets", 2017).
+        memory_efficient: keep each layer's output only, and join (unless that is done in place, see `ops.joined`) and
+            normalise anew in backward: what is kept then grows with the number of layers and not with its square, for
+            about one more forward pass (Pleiss et al., "Memory-Efficient Implementation of DenseNets", 2017).
 
     Raises:
         ValueError: if one of the numbers is no positive integer.
@@ -93,14 +97,16 @@ class DenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The input and every layer's output along dimension 1."""
-        if self.memory_efficient:
+        joined = Joined(x, self.out_channels)
+        if self.memory_efficient and not joined.in_place:
             found = [x]
             for block in self.net:
                 found.append(checkpoint(_on_joined, block, *found))
             return cat(found, dim=1)
         for block in self.net:
-            x = cat((x, block(x)), dim=1)
-        return x
+            seen = joined.images
+            joined.append(checkpoint(block, seen) if self.memory_efficient else block(seen))
+        return joined.images
 
 
 def _on_joined(block: nn.Module, *found: Tensor) -> Tensor:

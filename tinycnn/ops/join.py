@@ -18,23 +18,31 @@ __all__ = ["cat", "chunk", "concat", "concatenate", "meshgrid", "narrow", "selec
 
 
 class Cat(Op):
-    """Arrays one after the other along a dimension; each gets its part of the gradient."""
+    """Arrays one after the other along a dimension; each gets its part of the gradient.
+
+    If a whole is given that all but the last of them are the first part of, only the last is copied, and the result is
+    a part of it.
+    """
 
     takes_bfloat16 = True
 
     @staticmethod
-    def forward(ctx: Any, dim: int, *xs: Any) -> Any:
+    def forward(ctx: Any, dim: int, whole: Any, *xs: Any) -> Any:
         ctx.dim, ctx.sizes = dim, [x.shape[dim] for x in xs]
-        return ctx.backend.kernels.concatenate(xs[0], xs[1:], dim)
+        if whole is None:
+            return ctx.backend.kernels.concatenate(xs[0], xs[1:], dim)
+        end, before = sum(ctx.sizes), (slice(None),) * dim
+        whole[(*before, slice(end - ctx.sizes[-1], end))] = xs[-1]
+        return whole[(*before, slice(0, end))]
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         grads: list[Tensor | None] = []
         start, cut = 0, _cut if is_grad_enabled() else _cut_plainly
-        for size, needed in zip(ctx.sizes, ctx.needs_input_grad[1:], strict=True):
+        for size, needed in zip(ctx.sizes, ctx.needs_input_grad[2:], strict=True):
             grads.append(cut(g, ctx.dim, start, start + size) if needed else None)
             start += size
-        return None, *grads
+        return None, None, *grads
 
 
 def _list_of_tensors(name: str, tensors: Any) -> list[Tensor]:
@@ -82,7 +90,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     for shape in (x.array.shape for x in parts):
         if len(shape) != len(first) or shape[:dim] + shape[dim + 1 :] != first[:dim] + first[dim + 1 :]:
             raise ValueError(f"cat: shapes {', '.join(map(str, shapes))} differ elsewhere than in dimension {dim}")
-    return Cat.apply(dim, *parts)
+    return Cat.apply(dim, None, *parts)
 
 
 concat = concatenate = cat
@@ -114,7 +122,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if len(set(shapes)) > 1:
         raise ValueError(f"stack: the tensors must have one shape, got {', '.join(map(str, shapes))}")
     dim = dim_of("stack", dim, len(shapes[0]) + 1)
-    return Cat.apply(dim, *(unsqueeze(x, dim) for x in found))
+    return Cat.apply(dim, None, *(unsqueeze(x, dim) for x in found))
 
 
 def _cut(x: Tensor, dim: int, start: int, end: int) -> Tensor:
