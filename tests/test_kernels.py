@@ -999,3 +999,9 @@ def test_rows_of_images(dtype: Any, worth_jobs: int, monkeypatch: pytest.MonkeyP
         for axis in (1, 2):
             joined = fast("concatenate", a, (b, a), axis)
             np.testing.assert_array_equal(joined, np.concatenate([a, b, a], axis=axis))
+        whole = channels_last(shape[0], *shape[2:], 60).astype(a.dtype)
+        whole[...] = -1
+        fast("concatenate", a, (b,), 1, whole[:, 3 : 3 + 2 * shape[1]])
+        np.testing.assert_array_equal(whole[:, 3 : 3 + 2 * shape[1]], np.concatenate([a, b], axis=1))
+        assert (whole[:, :3] == -1).all()
+        assert (whole[:, 3 + 2 * shape[1] :] == -1).all()

@@ -10,20 +10,22 @@ from .layout import jobs_for
 from .rows import copy_rows, line_of, row_step
 
 
-def concatenate(first: Array, others: tuple[Array, ...], axis: int) -> Array:
+def concatenate(first: Array, others: tuple[Array, ...], axis: int, out: Array | None = None) -> Array:
     arrays = first, *others
     plain = first.ndim == 4 and axis == 1 and all(x.dtype == first.dtype for x in others)
+    plain = plain and (out is None or row_step(out.transpose(0, 2, 3, 1)) > 0)
     if plain and sum(x.nbytes for x in arrays) >= LEAST:
         parts = [x.transpose(0, 2, 3, 1) for x in arrays]
         if all(row_step(part) for part in parts):
             n, h, w, _ = parts[0].shape
-            whole = empty((n, h, w, sum(x.shape[1] for x in arrays)), first.dtype)
+            channels = sum(x.shape[1] for x in arrays)
+            whole = empty((n, h, w, channels), first.dtype) if out is None else out.transpose(0, 2, 3, 1)
             start = 0
             for part in parts:
                 copy_rows(part, whole[..., start : start + part.shape[3]])
                 start += part.shape[3]
             return whole.transpose(0, 3, 1, 2)
-    return np.concatenate(arrays, axis=axis)
+    return np.concatenate(arrays, axis=axis, out=out)
 
 
 @kernel

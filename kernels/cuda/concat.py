@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .layout import around, axes_of, blocks_for, empty, in_order
-from .loader import Array, Kernel
+from .loader import Array, Kernel, driver
 from .tensors import TENSORS, rows_table
 
 _concat = Kernel("concat", "concat")
@@ -11,8 +11,10 @@ _concat = Kernel("concat", "concat")
 _THREADS = 256
 
 
-def concatenate(first: Array, others: tuple[Array, ...], axis: int) -> Array:
+def concatenate(first: Array, others: tuple[Array, ...], axis: int, out: Array | None = None) -> Array:
     """In the layout of the first; that alone is a copy without gaps."""
+    if out is not None:
+        return driver().xp.concatenate((first, *others), axis=axis, out=out)
     if not others:
         copy = empty(first.shape, first.dtype, axes_of(first))
         copy[...] = first

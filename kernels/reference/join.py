@@ -7,6 +7,6 @@ from typing import Any
 Array = Any
 
 
-def concatenate(xp: Any, first: Array, others: tuple[Array, ...], axis: int) -> Array:
-    """The arrays one after the other along an axis."""
-    return xp.concatenate((first, *others), axis=axis)
+def concatenate(xp: Any, first: Array, others: tuple[Array, ...], axis: int, out: Array | None = None) -> Array:
+    """The arrays one after the other along an axis; written into `out`, of their dtype, if it is given."""
+    return xp.concatenate((first, *others), axis=axis, out=out)

@@ -548,3 +548,6 @@ def concatenate(dtype: str) -> None:
             first, *others = (layout(stored(numbers(*s, seed=k), dtype)) for k, s in enumerate(shapes))
             found = cuda.KERNELS["concatenate"](first, tuple(others), axis)
             np.testing.assert_array_equal(found, np.concatenate([first, *others], axis))
+            out = np.zeros_like(found)
+            cuda.KERNELS["concatenate"](first, tuple(others), axis, out)
+            np.testing.assert_array_equal(out, found)
