@@ -37,13 +37,13 @@ def conv2d_relu_gate(g: Array, y: Array) -> tuple[Array, Array]:
     passed = empty(outputs.shape, y.dtype)
     if not y.size:
         return channels_first(passed), np.zeros(y.shape[1], y.dtype)
-    step = row_step(gradient) // gradient.itemsize
-    if step == 0 or not gradient.flags.writeable:
-        gradient, step = channels_last(g), y.shape[1]
-    matrix = fold(outputs) if step == y.shape[1] else outputs.reshape(-1, y.shape[1])
-    if step == y.shape[1]:
+    channels, step = y.shape[1], row_step(gradient) // gradient.itemsize
+    if step > channels and gradient.flags.writeable:  # some channels of a larger image
+        matrix = outputs.reshape(-1, channels)
+    else:
+        gradient, matrix = channels_last(g), fold(outputs)
         step = matrix.shape[1]
     jobs = jobs_of(matrix.size)
     sums = np.empty((jobs, matrix.shape[1]))
     _gate(matrix.size, line_of(gradient), step, matrix, passed.reshape(matrix.shape), sums, jobs)
-    return channels_first(passed), total_of(sums, y.shape[1], y.dtype)
+    return channels_first(passed), total_of(sums, channels, y.dtype)
