@@ -123,6 +123,12 @@ class Writer:
     def load(self, address: Value) -> Value:
         return self.builder.load(self._pointer(address, self.vector), align=FLOAT_BYTES)
 
+    def prefetch(self, address: Value) -> None:
+        """Ask for the memory at an address, which need not be there, to be brought near."""
+        kind = ir.IntType(32)
+        read, near, data = kind(0), kind(2), kind(1)
+        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [self._pointer(address, _FLOAT), read, near, data])
+
     def store(self, value: Value, address: Value) -> None:
         self.builder.store(value, self._pointer(address, self.vector), align=FLOAT_BYTES)
 

@@ -108,6 +108,15 @@ def weight_transform(chip: Chip, f: Winograd) -> int:
     return compiled(chip, 6, _transform, f.weight, "", False)
 
 
+def turned_weight_transform(chip: Chip, f: Winograd) -> int:
+    """`lanes` kernels of one channel each, one after another -> G W G^T with every W turned by 180 degrees.
+
+    The address of f(source, next, target, target_row, target_column), where next are kernels that are wanted soon: the
+    cache does not foresee rows that lie pages apart.
+    """
+    return compiled(chip, 5, _transform_turned, f.weight)
+
+
 def weight_gradient_transform(chip: Chip, f: Winograd) -> int:
     """U -> G^T U G; six arguments."""
     return compiled(chip, 6, _transform, _transposed(f.weight), "", False)
@@ -131,13 +140,7 @@ def _transform(
     *numbers, matrix, masked, relu = rest
     sizes = {"source": len(matrix[0]), "target": len(matrix)}
     masks = _masks(write, sizes[masked], numbers) if masked else []
-
-    def places(first: Value, row: Value, column: Value, size: int) -> list[list[Value]]:
-        columns = [write.times(column, j) for j in range(size)]
-        rows = [write.add(first, write.times(row, i)) for i in range(size)]
-        return [[write.add(at, ahead) for ahead in columns] for at in rows]
-
-    read = places(source, source_row, source_column, sizes["source"])
+    read = _places(write, source, source_row, source_column, sizes["source"])
     half = []
     for j in range(sizes["source"]):
         if masked == "source":
@@ -146,7 +149,7 @@ def _transform(
             column = [write.load(read[i][j]) for i in range(sizes["source"])]
         half.append(_apply(write, matrix, column))
     bias = write.load(numbers[5]) if len(numbers) == 6 else None
-    written = places(target, target_row, target_column, sizes["target"])
+    written = _places(write, target, target_row, target_column, sizes["target"])
     for i in range(sizes["target"]):
         for j, value in enumerate(_apply(write, matrix, [column[i] for column in half])):
             value = write.builder.fadd(value, bias) if bias else value
@@ -155,6 +158,13 @@ def _transform(
                 write.store_masked(value, written[i][j], masks[i][j])
             else:
                 write.store(value, written[i][j])
+
+
+def _places(write: Writer, first: Value, row: Value, column: Value, size: int) -> list[list[Value]]:
+    """The addresses of a square of vectors."""
+    columns = [write.times(column, j) for j in range(size)]
+    rows = [write.add(first, write.times(row, i)) for i in range(size)]
+    return [[write.add(at, ahead) for ahead in columns] for at in rows]
 
 
 def _masks(write: Writer, size: int, numbers: Sequence[Value]) -> list[list[Value]]:
@@ -205,6 +215,40 @@ def _dot(write: Writer, row: Sequence[float], x: Sequence[Value]) -> Value:
         else:
             value = write.fma(v, write.constant(a), value)
     return value
+
+
+def _transform_turned(
+    write: Writer, source: Value, next: Value, target: Value, target_row: Value, target_column: Value, matrix: Matrix
+) -> None:
+    taps = len(matrix[0])
+    distances = [i * write.bytes for i in range(taps**2)]
+    for distance in distances:
+        write.prefetch(write.add(next, distance))
+    vectors = [write.load(write.add(source, distance)) for distance in distances]
+    w = _separated(write, vectors)[::-1]
+    half = [_apply(write, matrix, w[j::taps]) for j in range(taps)]
+    written = _places(write, target, target_row, target_column, len(matrix))
+    for i, row in enumerate(written):
+        for value, at in zip(_apply(write, matrix, [column[i] for column in half]), row, strict=True):
+            write.store(value, at)
+
+
+def _separated(write: Writer, vectors: Sequence[Value]) -> list[Value]:
+    """n vectors, n odd, that hold one after another n numbers for each lane -> the first number of all lanes, ...
+
+    Number t of lane l is in vector v at place p with  l * n + t = v * lanes + p,  so that
+    v = (t - p) / lanes  modulo n:  the numbers t of all lanes are in one vector after each place p has been moved on by
+    -p / lanes vectors. That takes a blend of two vectors for each bit of this distance, and then they only stand in
+    another order. Transposing squares would take three times as many steps.
+    """
+    n, lanes = len(vectors), write.lanes
+    inverse = pow(lanes, -1, n)
+    moved = [-p * inverse % n for p in range(lanes)]
+    for bit in range((n - 1).bit_length()):
+        chosen = [p + lanes * (moved[p] >> bit & 1) for p in range(lanes)]
+        vectors = [write.shuffle(vectors[i], vectors[(i + (1 << bit)) % n], chosen) for i in range(n)]
+    found = [vectors[t * inverse % n] for t in range(n)]
+    return [write.shuffle(v, v, [(l * n + t) % lanes for l in range(lanes)]) for t, v in enumerate(found)]
 
 
 def _transpose(write: Writer, source: Value, source_row: Value, target: Value, target_row: Value) -> None:

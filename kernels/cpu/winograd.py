@@ -34,7 +34,7 @@ import numpy as np
 
 from . import _transforms as transforms
 from ._jit import Array, get_num_threads
-from ._jobs import address, fields, helper, jobs, move
+from ._jobs import address, fields, helper, jobs
 from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
@@ -215,35 +215,26 @@ def _transform_panel(w: _Weights, panel: int, first: int, end: int, to: int, wor
     """
     vector = w.lanes * FLOAT_BYTES
     row_step, taps = w.size * w.place_step, w.kernel**2
-    spare = work + (taps + w.lanes) * vector
-    for half in range(2):
-        lane = (panel * 2 + half) * w.lanes
-        if w.backwards and lane < w.channels:
-            for k in range(first, end):
-                # Squares of channels x taps. The last of w would end beyond it, so it is copied to where it may.
-                source = w.w + (k * w.channels + lane) * taps * FLOAT_BYTES
-                if k == w.out_channels - 1 and lane == w.channels - w.lanes:
-                    for i in range(taps * w.lanes):
-                        move(spare + i * FLOAT_BYTES, source + i * FLOAT_BYTES)
-                    source = spare
-                for tap in range(0, taps, w.lanes):
-                    call(w.transpose, (source + tap * FLOAT_BYTES, taps * FLOAT_BYTES, work + tap * vector, vector))
+    lane = panel * 2 * w.lanes
+    if w.backwards:
+        row = w.channels * taps * FLOAT_BYTES
+        for k in range(first, end):
+            for half in range(min(2, (w.channels - lane) // w.lanes)):
+                source = w.w + k * row + (lane + half * w.lanes) * taps * FLOAT_BYTES
                 target = to + ((k - first) * 2 + half) * vector
+                call(w.transform, (source, source + 2 * row, target, row_step, w.place_step))
+        return
+    for half in range(min(2, (w.out_channels - lane) // w.lanes)):
+        for c in range(first, end, w.lanes):
+            for i in range(taps):
+                source = w.w + (((lane + half * w.lanes) * w.channels + c) * taps + i * w.lanes) * FLOAT_BYTES
+                call(w.transpose, (source, w.channels * taps * FLOAT_BYTES, work + i * w.lanes * vector, vector))
+            for i in range(w.lanes):
+                target = to + ((c + i - first) * 2 + half) * vector
                 call(
                     w.transform,
-                    (work + (taps - 1) * vector, -w.kernel * vector, -vector, target, row_step, w.place_step),
+                    (work + i * taps * vector, w.kernel * vector, vector, target, row_step, w.place_step),
                 )
-        elif not w.backwards and lane < w.out_channels:
-            for c in range(first, end, w.lanes):
-                for i in range(taps):
-                    source = w.w + ((lane * w.channels + c) * taps + i * w.lanes) * FLOAT_BYTES
-                    call(w.transpose, (source, w.channels * taps * FLOAT_BYTES, work + i * w.lanes * vector, vector))
-                for i in range(w.lanes):
-                    target = to + ((c + i - first) * 2 + half) * vector
-                    call(
-                        w.transform,
-                        (work + i * taps * vector, w.kernel * vector, vector, target, row_step, w.place_step),
-                    )
 
 
 class _Products(NamedTuple):
@@ -430,10 +421,10 @@ def _plan(
     split = _Split(blocks, panels, n_jobs, v, u, zeros, work, work_step)
     per_panel = -(-rows // _CHANNELS)
     w_rows, w_columns = (channels, k) if backwards else (k, channels)
+    transform = transforms.turned_weight_transform if backwards else transforms.weight_transform
     weights = _Weights(
         Place(_W), -(-w_rows // lanes) * lanes, -(-w_columns // lanes) * lanes, backwards, lanes, f.taps, f.size, rows,
-        _CHANNELS, per_panel, u, u_step, work, work_step,
-        transforms.transpose(chip), transforms.weight_transform(chip, f),
+        _CHANNELS, per_panel, u, u_step, work, work_step, transforms.transpose(chip), transform(chip, f),
     )  # fmt: skip
     plan = Plan(image, output, products, split, weights)
     if few:
