@@ -41,22 +41,22 @@ def on_cpu(algorithm: str | None, order: int = FORWARD, change: Any = None) -> I
 
 
 def run(algorithm: str | None, dtype: str, x_shape: Sizes, w_shape: Sizes, slide: Slide, **how: Any) -> list[Any]:
-    """A convolution with a bias and its two gradients, each compared with the reference."""
+    """A convolution with a bias and its gradients, each compared with the reference."""
     x, w, bias = numbers(*x_shape), numbers(*w_shape, seed=1), numbers(w_shape[0], seed=2)
     y = reference.conv2d(np, x, w, bias, *slide)
     g = numbers(*y.shape, seed=3)
     gx = reference.conv2d_input_grad(np, g, w, x_shape, *slide)
-    gw = reference.conv2d_weight_grad(np, g, x, w_shape, *slide)
+    gw, gb = reference.conv2d_parameter_grads(np, g, x, w_shape, *slide)
     x_, w_, bias_, g_ = (stored(a, dtype) for a in (x, w, bias, g))
     x_, g_ = LAYOUTS["channels-last"](x_), LAYOUTS["channels-last"](g_)
     with on_cpu(algorithm, **how):
         found = [
             conv.conv2d(x_, w_, bias_, *slide),
             conv.conv2d_input_grad(g_, w_, x_shape, *slide),
-            conv.conv2d_weight_grad(g_, x_, w_shape, *slide),
+            *conv.conv2d_parameter_grads(g_, x_, w_shape, *slide),
         ]
-    terms = [64 * w[0].size, 64 * w.size, 64 * y[:, 0].size]
-    for name, a, b, n in zip(("y", "gx", "gw"), found, (y, gx, gw), terms, strict=True):
+    terms = [64 * w[0].size, 64 * w.size, 64 * y[:, 0].size, 64 * y[:, 0].size]
+    for name, a, b, n in zip(("y", "gx", "gw", "gb"), found, (y, gx, gw, gb), terms, strict=True):
         same(f"{algorithm}, {dtype}: {name} of {x_shape} * {w_shape}, {slide}", a, b, n, dtype)
     return found
 

@@ -68,19 +68,21 @@ def error(actual: Array, expected: Array, terms: int) -> float:
 
 
 def errors(x_shape: Any, w_shape: Any, stride: Any, pads: Any) -> list[float]:
-    """Of y, gx and gw, beside the reference in float64."""
+    """Of y, gx, gw and gb, beside the reference in float64."""
     x, w, bias, g = arrays(x_shape, w_shape, stride, pads)
     geometry = stride, pads, (1, 1), 1
     exact = [a.astype(np.float64) for a in (x, w, bias, g)]
     y = cpu.KERNELS["conv2d"](x, w, bias, *geometry)
     np.testing.assert_array_equal(cpu.KERNELS["conv2d"](x, w, bias, *geometry, True), np.maximum(y, 0))
     gx = cpu.KERNELS["conv2d_input_grad"](g, w, x.shape, *geometry)
-    gw = cpu.KERNELS["conv2d_weight_grad"](g, x, w.shape, *geometry)
+    gw, gb = cpu.KERNELS["conv2d_parameter_grads"](g, x, w.shape, *geometry)
+    np.testing.assert_array_equal(cpu.KERNELS["conv2d_weight_grad"](g, x, w.shape, *geometry), gw)
     taps = w_shape[2] * w_shape[3]
     return [
         error(y, reference.conv2d(np, exact[0], exact[1], exact[2], *geometry), w_shape[1] * taps),
         error(gx, reference.conv2d_input_grad(np, exact[3], exact[1], x_shape, *geometry), w_shape[0] * taps),
         error(gw, reference.conv2d_weight_grad(np, exact[3], exact[0], w_shape, *geometry), g[:, 0].size),
+        error(gb, exact[3].sum((0, 2, 3)), g[:, 0].size),
     ]
 
 
@@ -284,7 +286,7 @@ def test_threads_change_no_bit(name: str) -> None:
                 [
                     cpu.KERNELS["conv2d"](x, w, bias, *geometry),
                     cpu.KERNELS["conv2d_input_grad"](g, w, x.shape, *geometry),
-                    cpu.KERNELS["conv2d_weight_grad"](g, x, w.shape, *geometry),
+                    *cpu.KERNELS["conv2d_parameter_grads"](g, x, w.shape, *geometry),
                 ]
             )
     finally:

@@ -151,6 +151,8 @@ def test_reference_conv2d_is_the_six_loops(geometry: tuple[Any, ...]) -> None:
     assert_close(
         plain("conv2d_weight_grad", g, x, w.shape, *window), loops.conv2d_weight_grad(g, x, w.shape, *window), terms
     )
+    both = plain("conv2d_parameter_grads", g, x, w.shape, *window)
+    assert_close(both, (loops.conv2d_weight_grad(g, x, w.shape, *window), g.sum((0, 2, 3))), terms)
 
 
 @needs_numba
@@ -166,6 +168,8 @@ def test_fast_conv2d_is_the_six_loops(geometry: tuple[Any, ...]) -> None:
     assert_close(
         fast("conv2d_weight_grad", g, x, w.shape, *window), loops.conv2d_weight_grad(g, x, w.shape, *window), terms
     )
+    both = fast("conv2d_parameter_grads", g, x, w.shape, *window)
+    assert_close(both, (loops.conv2d_weight_grad(g, x, w.shape, *window), g.sum((0, 2, 3))), terms)
 
 
 @needs_numba
@@ -180,6 +184,7 @@ def test_fast_conv2d_in_every_layout(geometry: tuple[Any, ...], dtype: Any) -> N
             check("conv2d", x, w, b, *window, relu, terms=terms, layouts=(layout,))
         check("conv2d_input_grad", g, w, x.shape, *window, terms=terms, layouts=(layout,))
         check("conv2d_weight_grad", g, x, w.shape, *window, terms=terms, layouts=(layout,), other="planes")
+        check("conv2d_parameter_grads", g, x, w.shape, *window, terms=terms, layouts=(layout,), other="planes")
 
 
 @needs_numba
@@ -780,6 +785,7 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "conv2d_input_grad", (g[:, :k], weights, x.shape, ONES, pads, ONES, groups)
         yield "conv2d_input_grad", (g[:, :k, ::2, ::2], weights, x.shape, (2, 2), pads, ONES, groups)
         yield "conv2d_weight_grad", (g[:, :k], x, weights.shape, ONES, pads, ONES, groups)
+        yield "conv2d_parameter_grads", (g[:, :k], x, weights.shape, ONES, pads, ONES, groups)
         yield "conv2d_weight_grad", (g[:, :k, ::2, ::2], x, weights.shape, (2, 2), pads, ONES, groups)
     yield "conv2d_relu_gate", (g, x)
     window = (3, 3), ONES, pads, ONES

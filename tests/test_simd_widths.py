@@ -137,7 +137,7 @@ def neon_pieces(monkeypatch: pytest.MonkeyPatch) -> list[_PIECE]:
                 cpu.set_precision(precision)
                 y = cpu.KERNELS["conv2d"](x, w, None, *geometry)
                 cpu.KERNELS["conv2d_input_grad"](y, w, x.shape, *geometry)
-                cpu.KERNELS["conv2d_weight_grad"](y, x, w.shape, *geometry)
+                cpu.KERNELS["conv2d_parameter_grads"](y, x, w.shape, *geometry)
             cpu.set_precision("fast")
     _plan.forget_plans()  # their functions are none
     return list(found)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._jit import Array
-from .conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
+from .conv import col2im, conv2d, conv2d_input_grad, conv2d_parameter_grads, im2col
 from .elementwise import (
     gelu,
     gelu_backward,
@@ -44,7 +44,7 @@ def _convolutions(x: Array) -> None:
             geometry = stride, _NO_PADS, _ONE, groups
             y = conv2d(x, w, np.ones(4, x.dtype), *geometry)
             conv2d_input_grad(y, w, x.shape, *geometry)
-            conv2d_weight_grad(y, x, w.shape, *geometry)
+            conv2d_parameter_grads(y, x, w.shape, *geometry)
             conv2d_relu_gate(y, y)
     window = _TWO, _ONE, _NO_PADS, _ONE
     col2im(im2col(x, *window), x.shape, *window)
@@ -57,7 +57,7 @@ def _vector_convolutions() -> None:
         geometry = (stride, stride), ((1, 1), (1, 1)), _ONE, 1
         y = conv2d(x, w, None, *geometry)
         conv2d_input_grad(y, w, x.shape, *geometry)
-        conv2d_weight_grad(y, x, w.shape, *geometry)
+        conv2d_parameter_grads(y, x, w.shape, *geometry)
         conv2d_relu_gate(y, conv2d(x, w, None, *geometry, True))
 
 

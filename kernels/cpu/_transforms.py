@@ -248,7 +248,7 @@ def _separated(write: Writer, vectors: Sequence[Value]) -> list[Value]:
         chosen = [p + lanes * (moved[p] >> bit & 1) for p in range(lanes)]
         vectors = [write.shuffle(vectors[i], vectors[(i + (1 << bit)) % n], chosen) for i in range(n)]
     found = [vectors[t * inverse % n] for t in range(n)]
-    return [write.shuffle(v, v, [(l * n + t) % lanes for l in range(lanes)]) for t, v in enumerate(found)]
+    return [write.shuffle(v, v, [(lane * n + t) % lanes for lane in range(lanes)]) for t, v in enumerate(found)]
 
 
 def _transpose(write: Writer, source: Value, source_row: Value, target: Value, target_row: Value) -> None:

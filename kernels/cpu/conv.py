@@ -27,6 +27,7 @@ from ..memory import empty, zeros
 from . import _simd, direct, direct_weights, gemm, planes, winograd, winograd_weights
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous, jobs_for, scratch
+from .norm import channel_sum
 
 Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
@@ -327,20 +328,42 @@ def conv2d_input_grad(
 def conv2d_weight_grad(
     g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
 ) -> Array:
+    return _parameter_grads(g, x, w_shape, stride, padding, dilation, groups, False)[0]
+
+
+def conv2d_parameter_grads(
+    g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
+) -> tuple[Array, Array]:
+    gw, gb = _parameter_grads(g, x, w_shape, stride, padding, dilation, groups, True)
+    return gw, channel_sum(g) if gb is None else gb
+
+
+def _parameter_grads(
+    g: Array,
+    x: Array,
+    w_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pads,
+    dilation: Pair,
+    groups: int,
+    bias: bool,
+) -> tuple[Array, Array | None]:
+    """The gradient of the weights and, if it is wanted and found on the way, that of the bias."""
     gradient, pixels = channels_last(g), channels_last(x)
     n, h, width, c = pixels.shape
     k, count, r, s = w_shape
     p, q = g.shape[2:]
     origin = _origin(padding)
     if g.size == 0 or x.size == 0:
-        return np.zeros(w_shape, g.dtype)
+        return np.zeros(w_shape, g.dtype), None
     chip = _chip(g.dtype, dilation, groups)
     if chip and (r, s) == (3, 3) and winograd.suits(c, k, (r, s), stride):
-        return np.ascontiguousarray(winograd_weights.weight_grad(chip, gradient, pixels, r, origin))
+        gw, gb = winograd_weights.weight_grad(chip, gradient, pixels, r, origin, bias)
+        return np.ascontiguousarray(gw), gb
     if chip and direct_weights.suits(c, k, (r, s), q):
-        return direct_weights.weight_grad(chip, gradient, pixels, (r, s), stride, origin)
+        return direct_weights.weight_grad(chip, gradient, pixels, (r, s), stride, origin, bias)
     if count == 1 and groups > 1:
-        return _each_channel_weight_grad(gradient, pixels, w_shape, stride, origin, dilation)
+        return _each_channel_weight_grad(gradient, pixels, w_shape, stride, origin, dilation), None
     length = r * s * count
     values = gradient.reshape(n * p * q, groups, k // groups)
     if _is_product((r, s), stride, origin, (h, width), (p, q)):
@@ -360,7 +383,7 @@ def conv2d_weight_grad(
                 _im2col(cols.size, lines, cols, start, p, (c, i * count), count, (r, s), stride, origin, dilation)
                 gemm.multiply(values[start * q : end * q, i].T, cols.reshape(-1, length), part)
                 gw[i] += part
-    return np.ascontiguousarray(gw.reshape(k, r, s, count).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(gw.reshape(k, r, s, count).transpose(0, 3, 1, 2)), None
 
 
 @kernel

@@ -9,6 +9,9 @@ core's cache. If they would not, a job takes some of the panels only. Where one 
 as it lies: lanes beyond the last channel then add up what the next pixel holds, and nobody reads them; only the last
 strip, beyond which nothing may be read, is copied. At last the parts are added up. Into how many parts the rows are cut
 follows from the shapes, so the order is always the same.
+
+The gradient of the bias is the sum of g, and so what these sums would be for a line of ones: the same micro-kernel adds
+it up, while g is in the cache.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
 from ._transforms import transpose
 from .layout import Pair, scratch_floats
-from .sums import add_parts
+from .sums import add_parts, sum_of_parts
 from .winograd import Shape, share
 
 _SUMS_BYTES = 1200 << 10  # of a job
@@ -66,6 +69,9 @@ class _Part(NamedTuple):
     work_step: int
     packed: int
     as_it_lies: int  # whether g is its own only panel
+    one: int  # the number 1
+    bias: int  # sums of g (part, panel, 2 lanes); 0 if they are not wanted
+    add: int  # the micro-kernel of one row
 
 
 @helper
@@ -117,6 +123,10 @@ def _sum(job: int, thread: int, at: int) -> None:
             else:
                 b, b_step = lines + f.packed, double
                 _pack(f, pixel, rows * f.columns, panel, b)
+            if f.bias:
+                to = f.bias + (part * f.panels + panel) * double
+                start = to if strip > begin else f.zeros
+                call(f.add, (f.one, 0, 0, b, start, 0, to, 0, f.columns, rows, 0, 0, 0, b_step))
             for r in range(f.kernel_rows):
                 sums = f.sums + ((part * f.panels + panel) * f.kernel_rows + r) * f.sums_row
                 for j in range(0, f.run, f.group):
@@ -194,11 +204,13 @@ class _Planned(NamedTuple):
     sums: int  # where they begin, in floats,
     part: int  # and the floats of one
     unpack_jobs: int
+    bias: int  # where the sums of g begin, in floats,
+    row: int  # and the floats of a part's
 
 
 @planned
 def _plan(
-    chip: Chip, kernel_size: Pair, g_shape: Shape, x_shape: Shape, stride: Pair, origin: Pair, threads: int
+    chip: Chip, kernel_size: Pair, g_shape: Shape, x_shape: Shape, stride: Pair, origin: Pair, bias: bool, threads: int
 ) -> _Planned:
     n, p, q, k = g_shape
     c = x_shape[3]
@@ -220,31 +232,36 @@ def _plan(
     unpack_step = r * s * lanes * lanes * FLOAT_BYTES
     packed = -(-(((strip - 1) * stride[0] + r) * line + chip.rows * FLOAT_BYTES) // 64) * 64
     work_step = packed + strip * q * double
-    memory = Layout(_WORK, double, parts * part, threads * max(work_step, unpack_step))
-    zeros, sums, work = memory.places
+    memory = Layout(
+        _WORK, double + FLOAT_BYTES, parts * part, parts * panels * double, threads * max(work_step, unpack_step)
+    )
+    zeros, sums, of_bias, work = memory.places
     whole, last = (tile(chip, group, vectors, "columns") for vectors in (2, 2 if (k - 1) % (2 * lanes) >= lanes else 1))
     strips_part = _Part(
         Place(_X), x_shape[1], x_shape[2], pixel, *origin, *stride, Place(_G), p, q, k, line, r, run, group, strip,
         strips, n * strips, parts, some, lanes, panels, sums, sums_row, zeros, whole, last, work, work_step, packed,
-        panels == 1 and q * k >= 2 * lanes,
+        panels == 1 and q * k >= 2 * lanes, Place(_WORK, double), of_bias if bias else 0, tile(chip, 1, 2, "columns"),
     )  # fmt: skip
     blocks = -(-c // lanes)
     unpack = _Unpack(sums, sums_row, k, c, r, s, blocks, lanes, transpose(chip), work, unpack_step, Place(_GW))
     return _Planned(
         Plan(strips_part, unpack), memory.floats, shares * parts, parts, sums // FLOAT_BYTES, part // FLOAT_BYTES,
-        -(-k // lanes) * blocks,
+        -(-k // lanes) * blocks, of_bias // FLOAT_BYTES, panels * 2 * lanes,
     )  # fmt: skip
 
 
-def weight_grad(chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair, origin: Pair) -> Array:
-    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, S)."""
-    planned = _plan(chip, kernel_size, g.shape, x.shape, stride, origin, get_num_threads())
+def weight_grad(
+    chip: Chip, g: Array, x: Array, kernel_size: Pair, stride: Pair, origin: Pair, bias: bool
+) -> tuple[Array, Array | None]:
+    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, S), and if wanted (K,)."""
+    planned = _plan(chip, kernel_size, g.shape, x.shape, stride, origin, bias, get_num_threads())
     memory, work = scratch_floats(planned.floats)
     memory[: 2 * chip.lanes] = 0
+    memory[2 * chip.lanes] = 1
     gw = empty((g.shape[3], x.shape[3], *kernel_size), g.dtype)
     numbers = planned.plan.at(address(x), address(g), address(gw), work)
     _sum(planned.jobs, numbers)
     if planned.parts > 1:
         add_parts(memory[planned.sums :], planned.parts, planned.part)
     _unpack(planned.unpack_jobs, numbers)
-    return gw
+    return gw, sum_of_parts(memory[planned.bias :], planned.parts, planned.row)[: g.shape[3]] if bias else None

@@ -22,3 +22,9 @@ def add_parts(line: Array, parts: int, size: int) -> None:
     """Let the first `size` numbers of a line of memory become the sum of its `parts` parts, which are as long."""
     sums = line[: parts * size].reshape(parts, size)
     _add(sums.size, sums, jobs_for(size))
+
+
+def sum_of_parts(line: Array, parts: int, size: int) -> Array:
+    """The sum of the parts, of a few numbers each, in memory of its own."""
+    total: Array = line[: parts * size].reshape(parts, size).sum(axis=0)
+    return total

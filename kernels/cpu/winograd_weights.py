@@ -13,6 +13,9 @@ them to sums of its own, and at last the parts are added up: nothing goes from o
 do not, patches of x and of the gradient are transformed for as many tiles at a time as the cache holds; then each job
 adds up a block of input channels x output channels, at all places if there are enough blocks, at one place otherwise.
 
+The gradient of the bias is the sum of dY: whoever transforms tiles of it also adds up as many of its pixels, which are
+about the same ones and then lie in the cache.
+
 The transforms and the words are those of `winograd.py`.
 """
 
@@ -28,7 +31,7 @@ from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
 from .layout import Pair, scratch_floats
-from .sums import add_parts
+from .sums import add_parts, sum_of_parts
 from .winograd import GAP, Image, Shape, best, get_precision, share, transform_patches
 
 _LEAST_BYTES, _MOST_BYTES = 3 << 19, 12 << 20  # of transformed patches at a time; as many as there are sums is best
@@ -76,11 +79,27 @@ class _Sums(NamedTuple):
     work: int
     work_step: int
     gw: int  # (K, C, taps)
+    one: int  # the number 1
+    bias: int  # sums of dY (part or job, out_channels); 0 if they are not wanted
+    add: int  # micro-kernels of one row, of two vectors
+    add_half: int  # and of one
 
 
 # The records: patches of x, those of the gradient, and the sums.
 _G, _SUMS = records_bytes(Image), records_bytes(Image, Image)
 _CHUNK = [2 * len(Image._fields) + _Sums._fields.index(name) for name in ("first", "tiles", "image_jobs", "again")]
+
+
+@helper
+def _add_pixels(s: _Sums, g: Image, first: int, count: int, again: int, to: int) -> None:
+    """The sum of as many pixels as so many tiles have; if again, added to what there is."""
+    row, double = g.channels * FLOAT_BYTES, 2 * s.lanes * FLOAT_BYTES
+    pixels = g.n * g.height * g.width
+    begin, end = first * pixels // s.total, (first + count) * pixels // s.total
+    for at in range(0, row, double):
+        function = s.add if at + double <= row else s.add_half
+        start = to + at if again else s.zeros
+        call(function, (s.one, 0, 0, g.x + begin * row + at, start, 0, to + at, 0, end - begin, 1, 0, 0, 0, row))
 
 
 @jobs
@@ -97,6 +116,9 @@ def _patches(job: int, thread: int, at: int) -> None:
         image = fields(at + _G, Image)
         to = s.d + first * 2 * s.lanes * FLOAT_BYTES
         transform_patches(image, s.first + first, count, 0, s.out_channels // s.lanes, to)
+        if s.bias:
+            row = s.bias + (job - s.image_jobs) * s.out_channels * FLOAT_BYTES
+            _add_pixels(s, image, s.first + first, count, s.again, row)
 
 
 @helper
@@ -164,6 +186,8 @@ def _part_of_tiles(job: int, thread: int, at: int) -> None:
         count = min(s.tiles, end - first)
         transform_patches(x, first, count, 0, s.channels // s.lanes, v)
         transform_patches(g, first, count, 0, s.out_channels // s.lanes, d)
+        if s.bias:
+            _add_pixels(s, g, first, count, first > begin, s.bias + job * s.out_channels * FLOAT_BYTES)
         sums = s.sums + job * s.part_step
         for c in range(0, s.channels, s.block):
             row = c // s.block
@@ -193,11 +217,13 @@ class _Planned(NamedTuple):
     part: int  # floats of a part
     jobs: int  # blocks of sums of a chunk, at one place or at all
     blocks: int  # whose gradient is still to be written
+    bias: int  # where the sums of dY begin, in floats,
+    bias_parts: int  # and how many there are; 0 if they are not wanted
 
 
 @planned
 def _plan(
-    chip: Chip, precision: str, taps: int, g_shape: Shape, x_shape: Shape, origin: Pair, threads: int
+    chip: Chip, precision: str, taps: int, g_shape: Shape, x_shape: Shape, origin: Pair, bias: bool, threads: int
 ) -> _Planned:
     n, p, q, k = g_shape
     c = x_shape[3]
@@ -230,14 +256,17 @@ def _plan(
     s_place = block_panels * s_panel + GAP
     sums_step, work_step = places * s_place, taps**2 * lanes * vector
     part_step, patches_step = rows * columns * sums_step, places * (v_place + d_place)
+    # A sum of whole vectors reads no further than the last channel.
+    bias_parts = (parts if own else -(-count // _TILES)) if bias and k % lanes == 0 else 0
     memory = Layout(
         _WORK,
-        2 * vector,
+        2 * vector + FLOAT_BYTES,
         (threads if own else 1) * patches_step,
         threads * sums_step if at_once else parts * part_step,
         threads * work_step,
+        bias_parts * k * FLOAT_BYTES,
     )
-    zeros, v, sums, work = memory.places
+    zeros, v, sums, work, of_bias = memory.places
     d = Place(_WORK, v + places * v_place)
 
     image = Image(
@@ -255,21 +284,24 @@ def _plan(
         lanes, places, taps, f.size, 0, count, total, parts, part_step, patches_step, 0, v, v_place, v_tile, d, d_place,
         d_panel, channels, out_channels, block, block_panels, columns, group, at_once, False, sums, sums_step, s_place,
         s_panel, zeros, whole, half, transforms.weight_gradient_transform(chip, f), transforms.transpose(chip), work,
-        work_step, Place(_GW),
+        work_step, Place(_GW), Place(_WORK, 2 * vector), of_bias if bias_parts else 0,
+        *(tile(chip, 1, vectors, "columns") for vectors in (2, 1)),
     )  # fmt: skip
     return _Planned(
         Plan(image, gradient, settings), memory.floats, (out_channels, channels, taps**2), total, count,
         parts if own else 0, sums // FLOAT_BYTES, part_step // FLOAT_BYTES,
         rows * columns * (1 if at_once else places), 0 if at_once else rows * columns,
+        of_bias // FLOAT_BYTES, bias_parts,
     )  # fmt: skip
 
 
-def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair) -> Array:
-    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, R)."""
+def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair, bias: bool) -> tuple[Array, Array | None]:
+    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, R), and (K,) if it is wanted and K a multiple of the lanes."""
     k, c = g.shape[3], x.shape[3]
-    planned = _plan(chip, get_precision(), taps, g.shape, x.shape, origin, get_num_threads())
+    planned = _plan(chip, get_precision(), taps, g.shape, x.shape, origin, bias, get_num_threads())
     memory, work = scratch_floats(planned.floats)
     memory[: 2 * chip.lanes] = 0
+    memory[2 * chip.lanes] = 1
     gw = empty(planned.shape, g.dtype)
     numbers = planned.plan.at(address(x), address(g), address(gw), work)
     if planned.parts:
@@ -284,4 +316,5 @@ def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair) -> Arra
             _block_of_sums(planned.jobs, numbers)
     if planned.blocks:
         _gradient_of_block(planned.blocks, numbers)
-    return gw.reshape(*planned.shape[:2], taps, taps)[:k, :c]
+    gb = sum_of_parts(memory[planned.bias :], planned.bias_parts, k) if planned.bias_parts else None
+    return gw.reshape(*planned.shape[:2], taps, taps)[:k, :c], gb

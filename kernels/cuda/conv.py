@@ -67,6 +67,12 @@ def conv2d_weight_grad(
     return gw
 
 
+def conv2d_parameter_grads(
+    g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
+) -> tuple[Array, Array]:
+    return conv2d_weight_grad(g, x, w_shape, stride, padding, dilation, groups), channel_sum(g)
+
+
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pads, dilation: Pair) -> Array:
     """(N, C, H, W) -> (N, P, Q, R, S, C)."""
     return conv_im2col.windows(x, geometry(x.shape, (1, x.shape[1], *kernel), None, stride, padding, dilation, 1))

@@ -21,7 +21,15 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .conv import col2im, conv2d, conv2d_input_grad, conv2d_relu_gate, conv2d_weight_grad, im2col
+from .conv import (
+    col2im,
+    conv2d,
+    conv2d_input_grad,
+    conv2d_parameter_grads,
+    conv2d_relu_gate,
+    conv2d_weight_grad,
+    im2col,
+)
 from .elementwise import FORMULAS
 from .gradients import clip_to_norm, norm_of, unscale
 from .join import concatenate
@@ -66,6 +74,7 @@ KERNELS = (
     "concatenate",
     "conv2d",
     "conv2d_input_grad",
+    "conv2d_parameter_grads",
     "conv2d_relu_gate",
     "conv2d_weight_grad",
     "count_up",

@@ -134,3 +134,10 @@ def conv2d_weight_grad(
     cols = im2col(xp, x, (r, s), stride, padding, dilation)[:, :p, :q]
     gw = xp.matmul(_column_matrix(cols, groups).transpose(0, 2, 1), _output_matrix(g, groups))  # (G, R*S*C/G, K/G)
     return gw.reshape(groups, r, s, c, k // groups).transpose(0, 4, 3, 1, 2).reshape(k, c, r, s)
+
+
+def conv2d_parameter_grads(
+    xp: Any, g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
+) -> tuple[Array, Array]:
+    """The gradients of the weights, (K, C/G, R, S), and of the bias, (K,), for which g is read once."""
+    return conv2d_weight_grad(xp, g, x, w_shape, stride, padding, dilation, groups), channel_sum(xp, g)

@@ -57,7 +57,7 @@ class Conv2d(Op):
             return *differentiable_gradients(ctx, g, x, w), None
         if to_x + to_w + to_b > 1:
             g = _without_gaps(g)
-        return *gradients(ctx, g, x, w), run_kernel("channel_sum", g) if to_b else None, None
+        return *gradients(ctx, g, x, w, to_b), None
 
 
 def differentiable_gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | None) -> tuple[Any, Any, Any]:
@@ -68,12 +68,14 @@ def differentiable_gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | 
     return dx, dw, g.sum((0, 2, 3)) if to_b else None
 
 
-def gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """Those of x and w, unrecorded."""
+def gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | None, to_bias: bool) -> tuple[Any, Any, Any]:
+    """Those of x, w and, if it is wanted here, the bias, unrecorded."""
     (x_shape, w_shape), (to_x, to_w) = ctx.shapes, ctx.needs_input_grad[:2]
     dx = run_kernel("conv2d_input_grad", g, w, x_shape, *ctx.geometry) if to_x else None
+    if to_w and to_bias:
+        return dx, *run_kernel("conv2d_parameter_grads", g, x, w_shape, *ctx.geometry)
     dw = run_kernel("conv2d_weight_grad", g, x, w_shape, *ctx.geometry) if to_w else None
-    return dx, dw
+    return dx, dw, run_kernel("channel_sum", g) if to_bias else None
 
 
 def _without_gaps(g: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Conv2dReLU(Op):
         if is_grad_enabled():
             return *differentiable_gradients(ctx, g * (y > 0), x, w), None
         passed, to_bias = run_kernel("conv2d_relu_gate", g, y)
-        return *gradients(ctx, passed, x, w), to_bias if ctx.needs_input_grad[2] else None, None
+        return *gradients(ctx, passed, x, w, False)[:2], to_bias if ctx.needs_input_grad[2] else None, None
 
 
 def _samples(make: Make) -> list[Sample]:
