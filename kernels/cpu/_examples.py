@@ -37,8 +37,8 @@ _ONE, _TWO, _NO_PADS = (1, 1), (2, 2), ((0, 0), (0, 0))
 
 
 def _convolutions(x: Array) -> None:
-    """Few channels as planes at stride 1, as windows at stride 2; depthwise."""
-    for groups in (1, 4):
+    """Few channels as planes at stride 1, as windows at stride 2 and in groups; depthwise."""
+    for groups in (1, 2, 4):
         w = np.ones((4, 4 // groups, 2, 2), x.dtype)
         for stride in (_ONE, _TWO):
             geometry = stride, _NO_PADS, _ONE, groups

@@ -374,16 +374,37 @@ def _parameter_grads(
     elif groups == 1 and stride == (1, 1) and planes.suits(c, k, (p, q), planes.MOST_PAIRS_WEIGHT_GRAD):
         gw = planes.weight_grad(gradient, pixels, (r, s), origin, dilation)
     else:
-        gw = zeros((groups, k // groups, length), g.dtype)
-        part = empty((k // groups, length), g.dtype)
+        gw = empty((groups, k // groups, length), g.dtype)
         lines = pixels.reshape(n, h, width * c)
         for start, end in _blocks(n * p, q * length * g.itemsize):
             cols = scratch((end - start, q, length), g.dtype)
             for i in range(groups):
                 _im2col(cols.size, lines, cols, start, p, (c, i * count), count, (r, s), stride, origin, dilation)
+                part = empty(gw[i].shape, g.dtype) if start else gw[i]
                 gemm.multiply(values[start * q : end * q, i].T, cols.reshape(-1, length), part)
-                gw[i] += part
-    return np.ascontiguousarray(gw.reshape(k, r, s, count).transpose(0, 3, 1, 2)), None
+                if start:
+                    gw[i] += part
+    return _as_kernels(gw.reshape(k, r * s, count)).reshape(w_shape), None
+
+
+def _as_kernels(gw: Array) -> Array:
+    """(K, R * S, C) -> (K, C, R * S)."""
+    k, taps, channels = gw.shape
+    if taps == 1 or channels == 1:
+        return gw.reshape(k, channels, taps)
+    kernels = empty((k, channels, taps), gw.dtype)
+    _exchange(gw.size, gw, kernels)
+    return kernels
+
+
+@kernel
+def _exchange(x: Array, y: Array) -> None:
+    """x (M, A, B) -> y (M, B, A)."""
+    for job in prange(x.shape[0]):
+        source, target = x[job], y[job]
+        for i in range(source.shape[0]):
+            for j in range(source.shape[1]):
+                target[j, i] = source[i, j]
 
 
 @kernel
