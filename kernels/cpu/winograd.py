@@ -44,7 +44,8 @@ Shape = tuple[int, ...]
 
 GAP = 64  # bytes between places
 _FEWEST_3, _FEWEST_5 = 16, 24  # channels
-_BLOCK = 28  # tiles
+_FEW_BLOCK = 28  # tiles
+_LARGEST_BLOCK, _BLOCK_BYTES = 56, 272 << 10  # tiles; of V, beside which the weights pass through the cache
 _FEW_TILES, _MUCH = 256, 3 << 20  # bytes of transformed weights
 _CHANNELS = 64  # of the weights, that a panel transforms at a time
 
@@ -391,7 +392,8 @@ def _plan(
     blocks, panels = -(-channels // lanes), -(-k // (2 * lanes))
     rows = blocks * lanes
     few = total <= _FEW_TILES and places * rows * k * FLOAT_BYTES > _MUCH and panels > 1
-    group, count = _tiles_of_a_job(total, chip, 1 if few else threads)
+    block = _FEW_BLOCK if few else _block_of(places * rows * FLOAT_BYTES, chip)
+    group, count = _tiles_of_a_job(total, block, chip, 1 if few else threads)
     n_jobs = -(-total // count)
 
     v_step, m_step = rows * count * FLOAT_BYTES + GAP, count * 2 * vector + GAP
@@ -432,9 +434,14 @@ def _plan(
     return _Planned(plan, memory.floats, add, panels * per_panel, n_jobs, 0)
 
 
-def _tiles_of_a_job(total: int, chip: Chip, threads: int) -> Pair:
+def _block_of(tile_bytes: int, chip: Chip) -> int:
+    """The tiles that a job should take: as many as leave the cache to the weights that pass by."""
+    return max(chip.rows, min(_LARGEST_BLOCK, _BLOCK_BYTES // tile_bytes) // chip.rows * chip.rows)
+
+
+def _tiles_of_a_job(total: int, block: int, chip: Chip, threads: int) -> Pair:
     """How many tiles are multiplied at a time, and how many a job takes: every thread gets as many jobs, if it can."""
-    n_jobs = -(-total // _BLOCK) if total > 2 * _BLOCK else 1
+    n_jobs = -(-total // block) if total > 2 * block else 1
     n_jobs = min(-(-n_jobs // threads) * threads, -(-2 * total // chip.rows))
     count = -(-total // n_jobs)
     group = share(count, chip.rows)
