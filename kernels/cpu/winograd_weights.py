@@ -8,10 +8,11 @@ For each of the (m + r - 1)^2 places the sum over tiles is a matrix product of i
 
     V (place, tile, channel)    D (place, panel, tile, 2 lanes)    S (block, place, panel, channel, 2 lanes), the sums
 
-Where the sums fit into a core's own cache, a job takes a part of all tiles, transforms a few of them at a time and adds
-them to sums of its own, and at last the parts are added up: nothing goes from one core to another but these. Where they
-do not, patches of x and of the gradient are transformed for as many tiles at a time as the cache holds; then each job
-adds up a block of input channels x output channels, at all places if there are enough blocks, at one place otherwise.
+Where the sums fit into a core's own cache, a job takes a part of all tiles and a slice of the input channels,
+transforms a few tiles at a time and adds them to sums of its own, and at last the parts are added up: nothing goes from
+one core to another but these. Where they do not, patches of x and of the gradient are transformed for as many tiles at
+a time as the cache holds; then each job adds up a block of input channels x output channels, at all places if there are
+enough blocks, at one place otherwise.
 
 The gradient of the bias is the sum of dY: whoever transforms tiles of it also adds up as many of its pixels, which are
 about the same ones and then lie in the cache.
@@ -37,7 +38,8 @@ from .winograd import GAP, Image, Shape, best, get_precision, share, transform_p
 _LEAST_BYTES, _MOST_BYTES = 3 << 19, 12 << 20  # of transformed patches at a time; as many as there are sums is best
 _BLOCK = 64  # channels of a block of sums
 _TILES = 8  # of a job that transforms patches
-_OWN_SUMS_BYTES, _OWN_PATCHES_BYTES = 1200 << 10, 480 << 10  # of a job that has sums of its own
+_OWN_SUMS_BYTES = 1200 << 10  # of all jobs that share a part of the tiles, each with sums of its own,
+_SLICE_BYTES, _OWN_PATCHES_BYTES = 400 << 10, 360 << 10  # and of one: its sums, and the patches it adds up at a time
 _OWN_BLOCK, _MOST_PARTS, _LEAST_PART = 32, 8, 48  # tiles
 
 
@@ -50,6 +52,8 @@ class _Sums(NamedTuple):
     tiles: int  # of this chunk
     total: int  # tiles
     parts: int  # of all tiles, each with sums of its own
+    slices: int  # of the input channels, each a job of such a part
+    slice: int  # channels
     part_step: int
     patches_step: int  # from thread to thread
     image_jobs: int
@@ -177,23 +181,26 @@ def _block_of_sums(job: int, thread: int, at: int) -> None:
 
 @jobs
 def _part_of_tiles(job: int, thread: int, at: int) -> None:
-    """All sums over a part of the tiles, a few of them at a time."""
+    """All sums of a slice of the channels over a part of the tiles, a few of them at a time."""
     s = fields(at + _SUMS, _Sums)
     x, g = fields(at, Image), fields(at + _G, Image)
     v, d = s.v + thread * s.patches_step, s.d + thread * s.patches_step
-    begin, end = job * s.total // s.parts, (job + 1) * s.total // s.parts
+    part = job // s.slices
+    c_first = (job - part * s.slices) * s.slice
+    c_end = min(s.channels, c_first + s.slice)
+    begin, end = part * s.total // s.parts, (part + 1) * s.total // s.parts
+    sums = s.sums + part * s.part_step
     for first in range(begin, end, s.tiles):
         count = min(s.tiles, end - first)
-        transform_patches(x, first, count, 0, s.channels // s.lanes, v)
+        transform_patches(x, first, count, c_first // s.lanes, c_end // s.lanes, v)
         transform_patches(g, first, count, 0, s.out_channels // s.lanes, d)
-        if s.bias:
-            _add_pixels(s, g, first, count, first > begin, s.bias + job * s.out_channels * FLOAT_BYTES)
-        sums = s.sums + job * s.part_step
-        for c in range(0, s.channels, s.block):
-            row = c // s.block
+        if s.bias and c_first == 0:
+            _add_pixels(s, g, first, count, first > begin, s.bias + part * s.out_channels * FLOAT_BYTES)
+        for row in range(c_first // s.block, (c_end + s.block - 1) // s.block):
             for column in range(s.out_blocks):
                 to = sums + (row * s.out_blocks + column) * s.sums_step
-                _add_up(s, row, column, 0, s.places, v, d, count, first > begin, to)
+                at_slice = v - c_first * FLOAT_BYTES
+                _add_up(s, row, column, 0, s.places, at_slice, d, count, first > begin, to)
 
 
 @jobs
@@ -213,6 +220,7 @@ class _Planned(NamedTuple):
     total: int  # tiles
     chunk: int  # of them at a time
     parts: int  # with sums of their own; 0 if there are none
+    slices: int  # of each
     sums: int  # where they begin, in floats
     part: int  # floats of a part
     jobs: int  # blocks of sums of a chunk, at one place or at all
@@ -240,9 +248,13 @@ def _plan(
     block_panels = share(panels, max(1, most // (2 * lanes)))
     rows, columns = -(-channels // block), -(-panels // block_panels)
     group = share(block, chip.rows)
-    width = channels + chip.rows  # the last group of rows may begin before the last channel and end after it
+    row_bytes = places * block * out_channels * FLOAT_BYTES
+    slice_rows = share(rows, max(1, _SLICE_BYTES // row_bytes)) if own else rows
+    slices = -(-rows // slice_rows)
+    # The last group of rows may begin before the last channel and end after it.
+    width = min(channels, slice_rows * block) + chip.rows
     at_a_time = min(_MOST_BYTES, max(_LEAST_BYTES, places * channels * out_channels * FLOAT_BYTES))
-    parts = min(_MOST_PARTS, total // _LEAST_PART) if own else 1
+    parts = min(-(-_MOST_PARTS // slices), total // _LEAST_PART) if own else 1
     if own:
         at_a_time = _OWN_PATCHES_BYTES
     count = share(total // parts, max(_TILES, at_a_time // (places * (width + out_channels) * FLOAT_BYTES)))
@@ -281,15 +293,15 @@ def _plan(
     )  # fmt: skip
     whole, half = (tile(chip, group, vectors, "columns") for vectors in (2, 1))
     settings = _Sums(
-        lanes, places, taps, f.size, 0, count, total, parts, part_step, patches_step, 0, v, v_place, v_tile, d, d_place,
-        d_panel, channels, out_channels, block, block_panels, columns, group, at_once, False, sums, sums_step, s_place,
-        s_panel, zeros, whole, half, transforms.weight_gradient_transform(chip, f), transforms.transpose(chip), work,
-        work_step, Place(_GW), Place(_WORK, 2 * vector), of_bias if bias_parts else 0,
+        lanes, places, taps, f.size, 0, count, total, parts, slices, slice_rows * block, part_step, patches_step, 0,
+        v, v_place, v_tile, d, d_place, d_panel, channels, out_channels, block, block_panels, columns, group, at_once,
+        False, sums, sums_step, s_place, s_panel, zeros, whole, half, transforms.weight_gradient_transform(chip, f),
+        transforms.transpose(chip), work, work_step, Place(_GW), Place(_WORK, 2 * vector), of_bias if bias_parts else 0,
         *(tile(chip, 1, vectors, "columns") for vectors in (2, 1)),
     )  # fmt: skip
     return _Planned(
         Plan(image, gradient, settings), memory.floats, (out_channels, channels, taps**2), total, count,
-        parts if own else 0, sums // FLOAT_BYTES, part_step // FLOAT_BYTES,
+        parts if own else 0, slices, sums // FLOAT_BYTES, part_step // FLOAT_BYTES,
         rows * columns * (1 if at_once else places), 0 if at_once else rows * columns,
         of_bias // FLOAT_BYTES, bias_parts,
     )  # fmt: skip
@@ -305,7 +317,7 @@ def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair, bias: b
     gw = empty(planned.shape, g.dtype)
     numbers = planned.plan.at(address(x), address(g), address(gw), work)
     if planned.parts:
-        _part_of_tiles(planned.parts, numbers)
+        _part_of_tiles(planned.parts * planned.slices, numbers)
         add_parts(memory[planned.sums :], planned.parts, planned.part)
     else:
         for first in range(0, planned.total, planned.chunk):
