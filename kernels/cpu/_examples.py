@@ -28,7 +28,7 @@ from .norm import (
     channel_sum,
 )
 from .norm_relu import batch_norm_eval, batch_norm_relu_backward, batch_norm_train
-from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
+from .optim import adagrad_steps, adam_steps, rmsprop_steps, sgd_steps
 from .pool import adaptive_max_pool2d, avg_pool2d, avg_pool2d_backward, gather_plane, max_pool2d, scatter_plane
 from .products import matmul
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
@@ -111,11 +111,12 @@ def _joins(x: Array) -> None:
 
 
 def _steps(x: Array) -> None:
-    for buffer in (None, x.copy()):
-        sgd_step(x.copy(), x, buffer, 0.1, 0.9, 0.0, 0.0, False)
-    adam_step(x.copy(), x, x.copy(), x * x, None, None, 1, 0.1, 0.9, 0.999, 1e-8, 0.0, False)
-    rmsprop_step(x.copy(), x, x * x, None, None, 0.1, 0.99, 1e-8, 0.0, 0.0)
-    adagrad_step(x.copy(), x, x * x, 0.1, 1e-10, 0.0)
+    param, grad, one, two = [x.copy()], [x], [x * x], [x * x]
+    for buffers in (None, one):
+        sgd_steps(param, grad, buffers, 0.1, 0.9, 0.0, 0.0, False)
+    adam_steps(param, grad, one, two, None, None, 1, 0.1, 0.9, 0.999, 1e-8, 0.0, False)
+    rmsprop_steps(param, grad, one, None, None, 0.1, 0.99, 1e-8, 0.0, 0.0)
+    adagrad_steps(param, grad, one, 0.1, 1e-10, 0.0)
 
 
 def run_all(dtype: np.dtype[Any]) -> None:

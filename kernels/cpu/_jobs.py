@@ -88,13 +88,13 @@ def helper(function: Callable[..., Any]) -> Any:
 
 # Of an array's C structure, which begins with what every Python object has, the address of its numbers comes first.
 # Asking for `__array_interface__` makes a dictionary of all there is to know, which takes six times as long.
-_ADDRESS = object.__basicsize__
+ADDRESS = object.__basicsize__
 _pointer_at = ctypes.c_void_p.from_address
 
 
 def address(x: Array) -> int:
     """Where the numbers of an array begin."""
-    return _pointer_at(id(x) + _ADDRESS).value or 0
+    return _pointer_at(id(x) + ADDRESS).value or 0
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -5,7 +5,8 @@ read. Numbers that differ from step to step (lr, step) are Python's, so that not
 a step that is captured in a CUDA graph counts in the device's memory (`count`).
 
 `sgd_step` and its like step one parameter. The kernels, `sgd_steps` and its like, step many that share their numbers:
-they take a list for each array, or None where none of the parameters has such a state. A GPU does that in one launch.
+they take a list for each array, or None where none of the parameters has such a state. The fast sets do that in one
+launch.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        # What the step under way has to do: columns of arrays by kernel and numbers, and counts of steps by backend.
-        self._noted: dict[Any, tuple[list[Array], list[Array], list[list[Array] | None]]] = {}
+        # What the step under way has to do: each parameter's arrays by kernel and numbers, counts of steps by backend.
+        self._noted: dict[Any, list[tuple[Array | None, ...]]] = {}
         self._counts: dict[Backend, list[Array]] = {}
         self._stepped = False  # whether `step` has run, for a scheduler that would come too early
         groups: list[Any] = list(params)
@@ -112,17 +112,10 @@ class Optimizer:
         backend, array, g = param.backend, param.array, grad.array
         if group["maximize"]:
             g = backend.negative(g)
-        there = tuple([state is not None for state in states])
-        key = kernel, backend, array.dtype, there, numbers
-        columns = self._noted.get(key)
-        if columns is None:
-            columns = self._noted[key] = [], [], [[] if wanted else None for wanted in there]
-        params, grads, memory = columns
-        params.append(array)
-        grads.append(g)
-        for column, state in zip(memory, states, strict=True):
-            if state is not None and column is not None:
-                column.append(state.array)
+        # The types tell which of the states there are.
+        alike = kernel, backend, array.dtype, tuple(map(type, states)), numbers
+        row = array, g, *[None if state is None else state.array for state in states]
+        self._noted.setdefault(alike, []).append(row)
 
     def count_step(self, param: Tensor, group: dict[str, Any], state: dict[str, Any]) -> tuple[Tensor | None, int]:
         """Count one more step of a parameter in state["step"].
@@ -144,8 +137,9 @@ class Optimizer:
         """Take the steps that `run` has noted."""
         for backend, counts in self._counts.items():
             backend.on_device(backend.kernels.count_up, counts)
-        for (kernel, backend, _, _, numbers), (params, grads, memory) in self._noted.items():
-            backend.quietly(getattr(backend.kernels, kernel), params, grads, *memory, *numbers)
+        for (kernel, backend, _, _, numbers), rows in self._noted.items():
+            columns = [None if column[0] is None else list(column) for column in zip(*rows, strict=True)]
+            backend.quietly(getattr(backend.kernels, kernel), *columns, *numbers)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, such as layers that are trained from now on.
@@ -205,11 +199,9 @@ class Optimizer:
         """
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is None:
-                    continue
                 if set_to_none:
-                    p.grad = None
-                else:
+                    p._grad = None
+                elif p.grad is not None:
                     p.grad = p.grad.detach()
                     p.grad.backend.on_device(p.grad.array.__setitem__, ..., 0)
                     p.grad._version[0] += 1
@@ -231,7 +223,7 @@ class Optimizer:
         with no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
-                    grad = p.grad
+                    grad = p._grad
                     if grad is not None:
                         if p.backend.capturing is not None:
                             self._check_captured(p, group)
