@@ -17,8 +17,8 @@ pytest.importorskip("numba", reason="the fast CPU kernels need Numba")
 
 _LIMIT = 120  # seconds, after which a process is taken to hang
 
-# A small network's loss and gradients. Its layers are large enough for threads: an element-wise loop starts them from
-# 65,536 operations on.
+# A small network's loss, its gradients and first step. Its layers are large enough for threads: an element-wise loop
+# starts them from 65,536 operations on.
 _NETWORK = """
 import hashlib, threading
 import tinycnn
@@ -35,7 +35,8 @@ def compute(seed):
         p.data = random(*p.shape) * 0.1
     loss = F.cross_entropy(net(random(8, 3, 28, 28)), tinycnn.arange(8))
     loss.backward()
-    whole = b"".join(p.grad.numpy().tobytes() for p in net.parameters())
+    tinycnn.optim.Adam(net.parameters()).step()
+    whole = b"".join(a.detach().numpy().tobytes() for p in net.parameters() for a in (p.grad, p))
     return hashlib.sha256(loss.detach().numpy().tobytes() + whole).hexdigest()
 """
 

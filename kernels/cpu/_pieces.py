@@ -85,7 +85,7 @@ def launch(kernel: Kernel, cost: int, columns: Sequence[Column], numbers: Sequen
         numbers: are converted to the parameters' type.
 
     Returns:
-        Which parameters were left out: those of which an array has another type or shape than it should, or of which
+        Which parameters were left out: those of which an array has another type or size than it should, or of which
         parameter and states do not lie in memory in the same order without gaps.
     """
     kind = columns[0][0].dtype
