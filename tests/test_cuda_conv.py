@@ -45,15 +45,13 @@ def run(algorithm: str | None, dtype: str, x_shape: Sizes, w_shape: Sizes, slide
     x, w, bias = numbers(*x_shape), numbers(*w_shape, seed=1), numbers(w_shape[0], seed=2)
     y = reference.conv2d(np, x, w, bias, *slide)
     g = numbers(*y.shape, seed=3)
-    gx = reference.conv2d_input_grad(np, g, w, x_shape, *slide)
-    gw, gb = reference.conv2d_parameter_grads(np, g, x, w_shape, *slide)
+    gx, gw, gb = reference.conv2d_backward(np, g, x, w, x_shape, w_shape, *slide, (True,) * 3)
     x_, w_, bias_, g_ = (stored(a, dtype) for a in (x, w, bias, g))
     x_, g_ = LAYOUTS["channels-last"](x_), LAYOUTS["channels-last"](g_)
     with on_cpu(algorithm, **how):
         found = [
             conv.conv2d(x_, w_, bias_, *slide),
-            conv.conv2d_input_grad(g_, w_, x_shape, *slide),
-            *conv.conv2d_parameter_grads(g_, x_, w_shape, *slide),
+            *conv.conv2d_backward(g_, x_, w_, x_shape, w_shape, *slide, (True,) * 3),
         ]
     terms = [64 * w[0].size, 64 * w.size, 64 * y[:, 0].size, 64 * y[:, 0].size]
     for name, a, b, n in zip(("y", "gx", "gw", "gb"), found, (y, gx, gw, gb), terms, strict=True):

@@ -96,7 +96,7 @@ def instead_of_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_fast", {name: cuda.KERNELS[name] for name in sorted(OWN)})
 
 
-_CONVOLUTIONS = {"conv2d", "conv2d_input_grad", "conv2d_parameter_grads", "conv2d_weight_grad"}
+_CONVOLUTIONS = {"conv2d", "conv2d_backward", "conv2d_input_grad", "conv2d_weight_grad"}
 OWN = set(cuda.KERNELS) - _CONVOLUTIONS - {"col2im", "im2col", "matmul"}
 OPERATIONS = ("max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "batch_norm")
 

@@ -74,9 +74,15 @@ def errors(x_shape: Any, w_shape: Any, stride: Any, pads: Any) -> list[float]:
     exact = [a.astype(np.float64) for a in (x, w, bias, g)]
     y = cpu.KERNELS["conv2d"](x, w, bias, *geometry)
     np.testing.assert_array_equal(cpu.KERNELS["conv2d"](x, w, bias, *geometry, True), np.maximum(y, 0))
-    gx = cpu.KERNELS["conv2d_input_grad"](g, w, x.shape, *geometry)
-    gw, gb = cpu.KERNELS["conv2d_parameter_grads"](g, x, w.shape, *geometry)
+    backward = cpu.KERNELS["conv2d_backward"]
+    gx, gw, gb = backward(g, x, w, x.shape, w.shape, *geometry, (True,) * 3)
+    np.testing.assert_array_equal(cpu.KERNELS["conv2d_input_grad"](g, w, x.shape, *geometry), gx)
     np.testing.assert_array_equal(cpu.KERNELS["conv2d_weight_grad"](g, x, w.shape, *geometry), gw)
+    larger = np.full((g.shape[0], *g.shape[2:], g.shape[1] + 40), np.nan, np.float32)
+    larger[..., 8 : 8 + g.shape[1]] = g.transpose(0, 2, 3, 1)  # some channels of a larger image
+    part = larger[..., 8 : 8 + g.shape[1]].transpose(0, 3, 1, 2)
+    for a, b in zip(backward(part, x, w, x.shape, w.shape, *geometry, (True,) * 3), (gx, gw, gb), strict=True):
+        np.testing.assert_array_equal(a, b)
     taps = w_shape[2] * w_shape[3]
     return [
         error(y, reference.conv2d(np, exact[0], exact[1], exact[2], *geometry), w_shape[1] * taps),
@@ -285,8 +291,7 @@ def test_threads_change_no_bit(name: str) -> None:
             found.append(
                 [
                     cpu.KERNELS["conv2d"](x, w, bias, *geometry),
-                    cpu.KERNELS["conv2d_input_grad"](g, w, x.shape, *geometry),
-                    *cpu.KERNELS["conv2d_parameter_grads"](g, x, w.shape, *geometry),
+                    *cpu.KERNELS["conv2d_backward"](g, x, w, x.shape, w.shape, *geometry, (True,) * 3),
                 ]
             )
     finally:

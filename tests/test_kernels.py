@@ -151,8 +151,9 @@ def test_reference_conv2d_is_the_six_loops(geometry: tuple[Any, ...]) -> None:
     assert_close(
         plain("conv2d_weight_grad", g, x, w.shape, *window), loops.conv2d_weight_grad(g, x, w.shape, *window), terms
     )
-    both = plain("conv2d_parameter_grads", g, x, w.shape, *window)
-    assert_close(both, (loops.conv2d_weight_grad(g, x, w.shape, *window), g.sum((0, 2, 3))), terms)
+    gradients = loops.conv2d_input_grad(g, w, x.shape, *window), loops.conv2d_weight_grad(g, x, w.shape, *window)
+    found = plain("conv2d_backward", g, x, w, x.shape, w.shape, *window, (True, True, True))
+    assert_close(found, (*gradients, g.sum((0, 2, 3))), terms)
 
 
 @needs_numba
@@ -168,8 +169,13 @@ def test_fast_conv2d_is_the_six_loops(geometry: tuple[Any, ...]) -> None:
     assert_close(
         fast("conv2d_weight_grad", g, x, w.shape, *window), loops.conv2d_weight_grad(g, x, w.shape, *window), terms
     )
-    both = fast("conv2d_parameter_grads", g, x, w.shape, *window)
-    assert_close(both, (loops.conv2d_weight_grad(g, x, w.shape, *window), g.sum((0, 2, 3))), terms)
+    gradients = loops.conv2d_input_grad(g, w, x.shape, *window), loops.conv2d_weight_grad(g, x, w.shape, *window)
+    for wanted in itertools.product((False, True), repeat=3):
+        needed = [a if want else None for a, want in zip((x, w), wanted[1::-1], strict=True)]
+        found = fast("conv2d_backward", g, *needed, x.shape, w.shape, *window, wanted)
+        assert [a is not None for a in found] == list(wanted)
+        expected = [a for a, want in zip((*gradients, g.sum((0, 2, 3))), wanted, strict=True) if want]
+        assert_close(found, tuple(expected), terms)
 
 
 @needs_numba
@@ -184,7 +190,8 @@ def test_fast_conv2d_in_every_layout(geometry: tuple[Any, ...], dtype: Any) -> N
             check("conv2d", x, w, b, *window, relu, terms=terms, layouts=(layout,))
         check("conv2d_input_grad", g, w, x.shape, *window, terms=terms, layouts=(layout,))
         check("conv2d_weight_grad", g, x, w.shape, *window, terms=terms, layouts=(layout,), other="planes")
-        check("conv2d_parameter_grads", g, x, w.shape, *window, terms=terms, layouts=(layout,), other="planes")
+        backward = g, x, w, x.shape, w.shape, *window, (True, True, True)
+        check("conv2d_backward", *backward, terms=terms, layouts=(layout,), other="planes")
 
 
 @needs_numba
@@ -785,7 +792,8 @@ def every_kernel(dtype: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "conv2d_input_grad", (g[:, :k], weights, x.shape, ONES, pads, ONES, groups)
         yield "conv2d_input_grad", (g[:, :k, ::2, ::2], weights, x.shape, (2, 2), pads, ONES, groups)
         yield "conv2d_weight_grad", (g[:, :k], x, weights.shape, ONES, pads, ONES, groups)
-        yield "conv2d_parameter_grads", (g[:, :k], x, weights.shape, ONES, pads, ONES, groups)
+        shapes = x.shape, weights.shape
+        yield "conv2d_backward", (g[:, :k], x, weights, *shapes, ONES, pads, ONES, groups, (True, True, True))
         yield "conv2d_weight_grad", (g[:, :k, ::2, ::2], x, weights.shape, (2, 2), pads, ONES, groups)
     yield "conv2d_relu_gate", (g, x)
     window = (3, 3), ONES, pads, ONES

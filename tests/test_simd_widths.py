@@ -136,8 +136,7 @@ def neon_pieces(monkeypatch: pytest.MonkeyPatch) -> list[_PIECE]:
             for precision in ("fast", "strict"):
                 cpu.set_precision(precision)
                 y = cpu.KERNELS["conv2d"](x, w, None, *geometry)
-                cpu.KERNELS["conv2d_input_grad"](y, w, x.shape, *geometry)
-                cpu.KERNELS["conv2d_parameter_grads"](y, x, w.shape, *geometry)
+                cpu.KERNELS["conv2d_backward"](y, x, w, x.shape, w.shape, *geometry, (True,) * 3)
             cpu.set_precision("fast")
     _plan.forget_plans()  # their functions are none
     return list(found)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._jit import Array
-from .conv import col2im, conv2d, conv2d_input_grad, conv2d_parameter_grads, im2col
+from .conv import col2im, conv2d, conv2d_backward, im2col
 from .elementwise import (
     gelu,
     gelu_backward,
@@ -34,6 +34,7 @@ from .products import matmul
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 _ONE, _TWO, _NO_PADS = (1, 1), (2, 2), ((0, 0), (0, 0))
+_ALL = True, True, True
 
 
 def _convolutions(x: Array) -> None:
@@ -43,8 +44,7 @@ def _convolutions(x: Array) -> None:
         for stride in (_ONE, _TWO):
             geometry = stride, _NO_PADS, _ONE, groups
             y = conv2d(x, w, np.ones(4, x.dtype), *geometry)
-            conv2d_input_grad(y, w, x.shape, *geometry)
-            conv2d_parameter_grads(y, x, w.shape, *geometry)
+            conv2d_backward(y, x, w, x.shape, w.shape, *geometry, _ALL)
             conv2d_relu_gate(y, y)
     window = _TWO, _ONE, _NO_PADS, _ONE
     col2im(im2col(x, *window), x.shape, *window)
@@ -56,8 +56,7 @@ def _vector_convolutions() -> None:
         x, w = np.ones((1, channels, size, size), np.float32), np.ones((channels, channels, taps, taps), np.float32)
         geometry = (stride, stride), ((1, 1), (1, 1)), _ONE, 1
         y = conv2d(x, w, None, *geometry)
-        conv2d_input_grad(y, w, x.shape, *geometry)
-        conv2d_parameter_grads(y, x, w.shape, *geometry)
+        conv2d_backward(y, x, w, x.shape, w.shape, *geometry, _ALL)
         conv2d_relu_gate(y, conv2d(x, w, None, *geometry, True))
 
 

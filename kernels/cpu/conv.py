@@ -26,7 +26,7 @@ from numpy import uint64
 from ..memory import empty, zeros
 from . import _simd, direct, direct_weights, gemm, planes, winograd, winograd_weights
 from ._jit import Array, kernel, prange
-from .layout import Pair, channels_first, channels_last, contiguous, jobs_for, scratch
+from .layout import Pair, channels_first, channels_last, contiguous, even_pixels, jobs_for, scratch
 from .norm import channel_sum
 
 Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
@@ -292,7 +292,6 @@ def conv2d(
 def conv2d_input_grad(
     g: Array, w: Array, x_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
 ) -> Array:
-    gradient = channels_last(g)
     n, c, h, width = x_shape
     k, count, r, s = w.shape
     p, q = g.shape[2:]
@@ -300,9 +299,14 @@ def conv2d_input_grad(
     x = empty((n, h, width, c), g.dtype)
     if g.size == 0 or x.size == 0:
         x[...] = 0
-    elif (chip := _chip(g.dtype, dilation, groups)) and winograd.suits(k, c, (r, s), stride):
-        winograd.correlate(chip, gradient, w, None, x, (r - 1 - origin[0], s - 1 - origin[1]), backwards=True)
-    elif chip and direct.suits(c, (r, s)):
+        return channels_first(x)
+    chip = _chip(g.dtype, dilation, groups)
+    if chip and winograd.suits(k, c, (r, s), stride):
+        around = r - 1 - origin[0], s - 1 - origin[1]
+        winograd.correlate(chip, even_pixels(g), w, None, x, around, backwards=True)
+        return channels_first(x)
+    gradient = channels_last(g)
+    if chip and direct.suits(c, (r, s)):
         direct.input_grad(chip, gradient, w, x, stride, origin)
     elif count == 1 and groups > 1:
         _each_channel_input_grad(gradient, w, x, stride, origin, dilation)
@@ -331,11 +335,27 @@ def conv2d_weight_grad(
     return _parameter_grads(g, x, w_shape, stride, padding, dilation, groups, False)[0]
 
 
-def conv2d_parameter_grads(
-    g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
-) -> tuple[Array, Array]:
-    gw, gb = _parameter_grads(g, x, w_shape, stride, padding, dilation, groups, True)
-    return gw, channel_sum(g) if gb is None else gb
+def conv2d_backward(
+    g: Array,
+    x: Array | None,
+    w: Array | None,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pads,
+    dilation: Pair,
+    groups: int,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Array | None, Array | None, Array | None]:
+    to_x, to_w, to_bias = wanted
+    geometry = stride, padding, dilation, groups
+    k, count, *taps = w_shape
+    chip = _chip(g.dtype, dilation, groups)
+    if not (chip and taps == [3, 3] and winograd.suits(count, k, (3, 3), stride)):
+        g = channels_first(channels_last(g))  # once for all three
+    gx = conv2d_input_grad(g, w, x_shape, *geometry) if to_x else None
+    gw, gb = _parameter_grads(g, x, w_shape, *geometry, to_bias) if to_w else (None, None)
+    return gx, gw, channel_sum(g) if to_bias and gb is None else gb
 
 
 def _parameter_grads(
@@ -349,7 +369,7 @@ def _parameter_grads(
     bias: bool,
 ) -> tuple[Array, Array | None]:
     """The gradient of the weights and, if it is wanted and found on the way, that of the bias."""
-    gradient, pixels = channels_last(g), channels_last(x)
+    pixels = channels_last(x)
     n, h, width, c = pixels.shape
     k, count, r, s = w_shape
     p, q = g.shape[2:]
@@ -358,8 +378,9 @@ def _parameter_grads(
         return np.zeros(w_shape, g.dtype), None
     chip = _chip(g.dtype, dilation, groups)
     if chip and (r, s) == (3, 3) and winograd.suits(c, k, (r, s), stride):
-        gw, gb = winograd_weights.weight_grad(chip, gradient, pixels, r, origin, bias)
+        gw, gb = winograd_weights.weight_grad(chip, even_pixels(g), pixels, r, origin, bias)
         return np.ascontiguousarray(gw), gb
+    gradient = channels_last(g)
     if chip and direct_weights.suits(c, k, (r, s), q):
         return direct_weights.weight_grad(chip, gradient, pixels, (r, s), stride, origin, bias)
     if count == 1 and groups > 1:

@@ -42,6 +42,18 @@ def channels_last(x: Array) -> Array:
     return out
 
 
+def even_pixels(x: Array) -> Array:
+    """(N, C, H, W) -> (N, H, W, C) whose pixels lie evenly in memory, each with its channels side by side: a view where
+    x is stored so, as some channels of a larger image are."""
+    pixels = x.transpose(0, 2, 3, 1)
+    return pixels if row_step(pixels) else channels_last(x)
+
+
+def pixel_step(pixels: Array) -> int:
+    """The bytes from one of such pixels to the next."""
+    return pixels.shape[3] * pixels.itemsize if pixels.flags.c_contiguous else row_step(pixels)
+
+
 def channels_first(x: Array) -> Array:
     """(N, H, W, C) -> (N, C, H, W): a view."""
     return x.transpose(0, 3, 1, 2)

@@ -38,7 +38,7 @@ from ._jobs import address, fields, helper, jobs
 from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
-from .layout import Pair, scratch_floats
+from .layout import Pair, pixel_step, scratch_floats
 
 Shape = tuple[int, ...]
 
@@ -96,6 +96,7 @@ class Image(NamedTuple):
     height: int
     width: int
     channels: int
+    pixel: int  # from one pixel to the next
     lanes: int
     m: int  # from one patch to the next
     reach: int  # height and width of a patch
@@ -115,8 +116,7 @@ class Image(NamedTuple):
 @helper
 def transform_patches(image: Image, first: int, count: int, start: int, end: int, to: int) -> None:
     """Transform patches first ... first + count, of the blocks of channels start ... end; beyond the last are zeros."""
-    pixel = image.channels * FLOAT_BYTES
-    row = image.width * pixel
+    row = image.width * image.pixel
     target_row = image.size * image.place_step
     for i in range(count):
         n = (first + i) // (image.down * image.across)
@@ -127,19 +127,19 @@ def transform_patches(image: Image, first: int, count: int, start: int, end: int
         inside = (
             n < image.n and h >= 0 and w >= 0 and h + image.reach <= image.height and w + image.reach <= image.width
         )
-        source = image.x + (n * image.height + h) * row + w * pixel
+        source = image.x + (n * image.height + h) * row + w * image.pixel
         for block in range(start, end):
             at = source + block * image.lanes * FLOAT_BYTES
             j = block - start
             target = to + i * image.tile_step + (j & 1) * image.block_step + (j >> 1) * image.pair_step
             there = min(image.lanes, image.channels - block * image.lanes) if n < image.n else 0
             if inside and there == image.lanes:
-                call(image.plain, (at, row, pixel, target, target_row, image.place_step, 0, 0, 0, 0, 0))
+                call(image.plain, (at, row, image.pixel, target, target_row, image.place_step, 0, 0, 0, 0, 0))
             else:
                 bottom, right = image.height - h, image.width - w
                 call(
                     image.masked,
-                    (at, row, pixel, target, target_row, image.place_step, -h, bottom, -w, right, there),
+                    (at, row, image.pixel, target, target_row, image.place_step, -h, bottom, -w, right, there),
                 )
 
 
@@ -377,6 +377,7 @@ def _plan(
     precision: str,
     taps: int,
     x_shape: Shape,
+    pixel: int,
     y_shape: Shape,
     origin: Pair,
     backwards: bool,
@@ -410,7 +411,7 @@ def _plan(
     zeros = Place(_WORK, add * FLOAT_BYTES)
 
     image = Image(
-        Place(_X), n, height, width, channels, lanes, f.m, f.size, f.size, down, across, *origin,
+        Place(_X), n, height, width, channels, pixel, lanes, f.m, f.size, f.size, down, across, *origin,
         vector, count * vector, 2 * count * vector, v_step,
         *(transforms.input_transform(chip, f, masked) for masked in (False, True)),
     )  # fmt: skip
@@ -458,10 +459,11 @@ def correlate(
     relu: bool = False,
     backwards: bool = False,
 ) -> None:
-    """x (N, H, W, C), w (K, C, R, R) -> y (N, P, Q, K); backwards: w (C, K, R, R), its taps turned by 180 degrees."""
+    """x (N, H, W, C), w (K, C, R, R) -> y (N, P, Q, K); backwards: w (C, K, R, R), its taps turned by 180 degrees. The
+    pixels of x may lie apart, but evenly."""
     taps = w.shape[2]
     choice = chip, _Method.precision, taps
-    planned = _plan(*choice, x.shape, y.shape, origin, backwards, relu, get_num_threads())
+    planned = _plan(*choice, x.shape, pixel_step(x), y.shape, origin, backwards, relu, get_num_threads())
     memory, work = scratch_floats(planned.floats)
     memory[: planned.add + 2 * chip.lanes] = 0
     if bias is not None:

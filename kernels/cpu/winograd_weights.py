@@ -31,7 +31,7 @@ from ._jobs import address, fields, helper, jobs
 from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
-from .layout import Pair, scratch_floats
+from .layout import Pair, pixel_step, scratch_floats
 from .sums import add_parts, sum_of_parts
 from .winograd import GAP, Image, Shape, best, get_precision, share, transform_patches
 
@@ -97,13 +97,13 @@ _CHUNK = [2 * len(Image._fields) + _Sums._fields.index(name) for name in ("first
 @helper
 def _add_pixels(s: _Sums, g: Image, first: int, count: int, again: int, to: int) -> None:
     """The sum of as many pixels as so many tiles have; if again, added to what there is."""
-    row, double = g.channels * FLOAT_BYTES, 2 * s.lanes * FLOAT_BYTES
+    size, double = g.channels * FLOAT_BYTES, 2 * s.lanes * FLOAT_BYTES
     pixels = g.n * g.height * g.width
     begin, end = first * pixels // s.total, (first + count) * pixels // s.total
-    for at in range(0, row, double):
-        function = s.add if at + double <= row else s.add_half
-        start = to + at if again else s.zeros
-        call(function, (s.one, 0, 0, g.x + begin * row + at, start, 0, to + at, 0, end - begin, 1, 0, 0, 0, row))
+    for at in range(0, size, double):
+        function = s.add if at + double <= size else s.add_half
+        source, start = g.x + begin * g.pixel + at, to + at if again else s.zeros
+        call(function, (s.one, 0, 0, source, start, 0, to + at, 0, end - begin, 1, 0, 0, 0, g.pixel))
 
 
 @jobs
@@ -231,7 +231,15 @@ class _Planned(NamedTuple):
 
 @planned
 def _plan(
-    chip: Chip, precision: str, taps: int, g_shape: Shape, x_shape: Shape, origin: Pair, bias: bool, threads: int
+    chip: Chip,
+    precision: str,
+    taps: int,
+    g_shape: Shape,
+    g_pixel: int,
+    x_shape: Shape,
+    origin: Pair,
+    bias: bool,
+    threads: int,
 ) -> _Planned:
     n, p, q, k = g_shape
     c = x_shape[3]
@@ -282,12 +290,12 @@ def _plan(
     d = Place(_WORK, v + places * v_place)
 
     image = Image(
-        Place(_X), n, x_shape[1], x_shape[2], c, lanes, f.m, f.size, f.size, down, across, *origin,
+        Place(_X), n, x_shape[1], x_shape[2], c, c * FLOAT_BYTES, lanes, f.m, f.size, f.size, down, across, *origin,
         v_tile, vector, 2 * vector, v_place,
         *(transforms.input_transform(chip, f, masked) for masked in (False, True)),
     )  # fmt: skip
     gradient = Image(
-        Place(_GRADIENT), n, p, q, k, lanes, f.m, f.m, f.size, down, across, 0, 0,
+        Place(_GRADIENT), n, p, q, k, g_pixel, lanes, f.m, f.m, f.size, down, across, 0, 0,
         2 * vector, vector, d_panel, d_place,
         *(transforms.gradient_transform(chip, f, masked) for masked in (False, True)),
     )  # fmt: skip
@@ -308,9 +316,10 @@ def _plan(
 
 
 def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair, bias: bool) -> tuple[Array, Array | None]:
-    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, R), and (K,) if it is wanted and K a multiple of the lanes."""
+    """g (N, P, Q, K), x (N, H, W, C) -> (K, C, R, R), and (K,) if it is wanted and K a multiple of the lanes. The
+    pixels of g may lie apart, but evenly."""
     k, c = g.shape[3], x.shape[3]
-    planned = _plan(chip, get_precision(), taps, g.shape, x.shape, origin, bias, get_num_threads())
+    planned = _plan(chip, get_precision(), taps, g.shape, pixel_step(g), x.shape, origin, bias, get_num_threads())
     memory, work = scratch_floats(planned.floats)
     memory[: 2 * chip.lanes] = 0
     memory[2 * chip.lanes] = 1

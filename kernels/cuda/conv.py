@@ -8,7 +8,7 @@ from . import conv_depthwise, conv_im2col, conv_pointwise, implicit_gemm, tensor
 from .conv_choice import choose
 from .conv_geometry import Pads, Pair, geometry
 from .elementwise import OF_FORMULAS
-from .layout import new_image
+from .layout import dense, new_image
 from .loader import Array, driver
 from .norm import channel_sum
 
@@ -67,10 +67,27 @@ def conv2d_weight_grad(
     return gw
 
 
-def conv2d_parameter_grads(
-    g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
-) -> tuple[Array, Array]:
-    return conv2d_weight_grad(g, x, w_shape, stride, padding, dilation, groups), channel_sum(g)
+def conv2d_backward(
+    g: Array,
+    x: Array | None,
+    w: Array | None,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pads,
+    dilation: Pair,
+    groups: int,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Of x, w and the bias the gradients that are wanted."""
+    to_x, to_w, to_bias = wanted
+    geometry = stride, padding, dilation, groups
+    g, _ = dense(g)  # some channels of a larger image are brought together once
+    return (
+        conv2d_input_grad(g, w, x_shape, *geometry) if to_x else None,
+        conv2d_weight_grad(g, x, w_shape, *geometry) if to_w else None,
+        channel_sum(g) if to_bias else None,
+    )
 
 
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pads, dilation: Pair) -> Array:

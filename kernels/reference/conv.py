@@ -136,8 +136,24 @@ def conv2d_weight_grad(
     return gw.reshape(groups, r, s, c, k // groups).transpose(0, 4, 3, 1, 2).reshape(k, c, r, s)
 
 
-def conv2d_parameter_grads(
-    xp: Any, g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, padding: Pads, dilation: Pair, groups: int
-) -> tuple[Array, Array]:
-    """The gradients of the weights, (K, C/G, R, S), and of the bias, (K,), for which g is read once."""
-    return conv2d_weight_grad(xp, g, x, w_shape, stride, padding, dilation, groups), channel_sum(xp, g)
+def conv2d_backward(
+    xp: Any,
+    g: Array,
+    x: Array | None,
+    w: Array | None,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pads,
+    dilation: Pair,
+    groups: int,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Of x, w and the bias the gradients that are wanted. Those of x and of w need each other's array."""
+    to_x, to_w, to_bias = wanted
+    geometry = stride, padding, dilation, groups
+    return (
+        conv2d_input_grad(xp, g, w, x_shape, *geometry) if to_x else None,
+        conv2d_weight_grad(xp, g, x, w_shape, *geometry) if to_w else None,
+        channel_sum(xp, g) if to_bias else None,
+    )

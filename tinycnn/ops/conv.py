@@ -18,7 +18,6 @@ import functools
 from typing import Any, NamedTuple
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
-from ..backend.layout import channels_last, contiguous_format, lies_as
 from .geometry import Pads, Pair, as_batch, check_floating, pair, pairs, window_count
 from .registry import Make, Sample, op
 
@@ -55,9 +54,8 @@ class Conv2d(Op):
         to_x, to_w, to_b, _ = ctx.needs_input_grad
         if is_grad_enabled():
             return *differentiable_gradients(ctx, g, x, w), None
-        if to_x + to_w + to_b > 1:
-            g = _without_gaps(g)
-        return *gradients(ctx, g, x, w, to_b), None
+        wanted = to_x, to_w, to_b
+        return *run_kernel("conv2d_backward", g, x, w, *ctx.shapes, *ctx.geometry, wanted), None
 
 
 def differentiable_gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | None) -> tuple[Any, Any, Any]:
@@ -66,23 +64,6 @@ def differentiable_gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | 
     dx = InputGrad.apply(g, w, x_shape, ctx.geometry) if to_x else None
     dw = WeightGrad.apply(g, x, w_shape, ctx.geometry) if to_w else None
     return dx, dw, g.sum((0, 2, 3)) if to_b else None
-
-
-def gradients(ctx: Any, g: Tensor, x: Tensor | None, w: Tensor | None, to_bias: bool) -> tuple[Any, Any, Any]:
-    """Those of x, w and, if it is wanted here, the bias, unrecorded."""
-    (x_shape, w_shape), (to_x, to_w) = ctx.shapes, ctx.needs_input_grad[:2]
-    dx = run_kernel("conv2d_input_grad", g, w, x_shape, *ctx.geometry) if to_x else None
-    if to_w and to_bias:
-        return dx, *run_kernel("conv2d_parameter_grads", g, x, w_shape, *ctx.geometry)
-    dw = run_kernel("conv2d_weight_grad", g, x, w_shape, *ctx.geometry) if to_w else None
-    return dx, dw, run_kernel("channel_sum", g) if to_bias else None
-
-
-def _without_gaps(g: Tensor) -> Tensor:
-    """g; a copy where it is some channels of a larger image, which otherwise each of the kernels would copy."""
-    if lies_as(g.array, contiguous_format) or lies_as(g.array, channels_last):
-        return g
-    return run_kernel("concatenate", g, (), 1)
 
 
 class InputGrad(Op):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Op, Tensor, is_grad_enabled, run_kernel
-from .conv import convolved, differentiable_gradients, gradients
+from .conv import convolved, differentiable_gradients
 from .geometry import Pair
 from .registry import Make, Sample, op
 
@@ -34,8 +34,10 @@ class Conv2dReLU(Op):
         x, w, y = ctx.saved_tensors
         if is_grad_enabled():
             return *differentiable_gradients(ctx, g * (y > 0), x, w), None
-        passed, to_bias = run_kernel("conv2d_relu_gate", g, y)
-        return *gradients(ctx, passed, x, w, False)[:2], to_bias if ctx.needs_input_grad[2] else None, None
+        to_x, to_w, to_b, _ = ctx.needs_input_grad
+        passed, db = run_kernel("conv2d_relu_gate", g, y)
+        dx, dw, _ = run_kernel("conv2d_backward", passed, x, w, *ctx.shapes, *ctx.geometry, (to_x, to_w, False))
+        return dx, dw, db if to_b else None, None
 
 
 def _samples(make: Make) -> list[Sample]:
