@@ -160,23 +160,23 @@ class _Pass:
 
     def send(self, edge: Any, g: Tensor) -> None:
         """Add g to what has come for the tensor behind an edge."""
-        wanted: Any
         if isinstance(edge, tuple):
             node, nr = edge
             grads = self.waiting.get(node)
             if grads is None:
                 grads = self.waiting[node] = [None] * len(node.outputs)
                 heapq.heappush(self.heap, (-node.seq, node))
-            wanted, place = node.outputs[nr], (node.seq, nr)
+            shape, dtype = node.outputs[nr]
+            place = node.seq, nr
         else:
-            nr, wanted, place = 0, edge.array, (-1, id(edge))
+            nr, shape, dtype, place = 0, edge.array.shape, edge.array.dtype, (-1, id(edge))
             entry = self.leaves.get(id(edge))
             if entry is None:
                 entry = self.leaves[id(edge)] = (edge, [None])
             grads = entry[1]
         array = g.array
-        if array.shape != wanted.shape or array.dtype != wanted.dtype:
-            g = _fit(g, wanted.shape, wanted.dtype)
+        if array.shape != shape or array.dtype != dtype:
+            g = _fit(g, shape, dtype)
         before = grads[nr]
         grads[nr] = g if before is None else self._sum(before, g, place)
 
@@ -298,8 +298,8 @@ def _run_node(node: Node, grads: list[Tensor | None]) -> tuple[Tensor | None, ..
     if node.materialize:
         for nr, g in enumerate(grads):
             if g is None:
-                meta = node.outputs[nr]
-                grads[nr] = wrap(meta.backend.zeros(meta.shape, meta.dtype), meta.backend)
+                shape, dtype = node.outputs[nr]
+                grads[nr] = wrap(node.backend.zeros(shape, dtype), node.backend)
     outside, state.in_backward = state.in_backward, True
     try:
         result = node.fn.backward(node, *grads)

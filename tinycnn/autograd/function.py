@@ -17,7 +17,7 @@ import itertools
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..backend import Array, Backend
 from ..backend.base import rounded, widened
@@ -33,55 +33,11 @@ next_seq = itertools.count().__next__
 _new = object.__new__
 
 
-class OutputMeta(NamedTuple):
-    """What the engine has to know of an output that may be gone."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-    backend: Backend
-
-
-class _Saved:
-    """One saved tensor. An input is kept as it is, with its history; an output as its array, since a node that held
-    its own output would be a cycle. The version tells whether somebody wrote into it since."""
-
-    __slots__ = ("array", "backend", "counter", "output_nr", "tensor", "version")
-
-    def __init__(self, tensor: Tensor | None, output: tuple[Tensor, int] | None) -> None:
-        self.tensor: Tensor | None
-        if output is None:
-            assert tensor is not None
-            self.tensor, self.counter = tensor, tensor._version
-        else:
-            out, self.output_nr = output
-            self.tensor, self.array, self.backend, self.counter = None, out.array, out.backend, out._version
-        self.version = self.counter[0]
-
-    def unpack(self, node: Node) -> Tensor:
-        if self.counter[0] != self.version:
-            raise RuntimeError(
-                f"{node.name}: one of the variables needed for gradient computation has been modified by an in-place "
-                f"operation since the forward (saved at version {self.version}, now at {self.counter[0]}); "
-                "write out of place, or clone() before"
-            )
-        if self.tensor is not None:
-            return self.tensor
-        tensor = _wrap(self.array, self.backend)
-        tensor.requires_grad, tensor._grad_fn, tensor.output_nr = True, node, self.output_nr
-        tensor._version = self.counter
-        return tensor
-
-
-class _Constant:
-    """A saved array that is neither input nor output: nobody else can write into it, and nothing flows back to it."""
-
-    __slots__ = ("array", "backend")
-
-    def __init__(self, array: Array, backend: Backend) -> None:
-        self.array, self.backend = array, backend
-
-    def unpack(self, _: Node) -> Tensor:
-        return _wrap_result(self.array, self.backend)
+# What was saved, the count of writes into its memory and how far it had come, and the number of the output that it was.
+# An input is kept as it is, with its history; an output, which has a number, as its array, since a node that held its
+# own output would be a cycle.
+_Saved = tuple[Any, list[int], int, int | None]
+_NOTHING: _Saved = (None, [0], 0, None)
 
 
 class Node:
@@ -91,25 +47,34 @@ class Node:
     argument of forward, whether a gradient is wanted; where none is, there is no backward, and nothing need be kept.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "backend", "fn", "needs_input_grad")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_saved",
+        "backend",
+        "edges",
+        "fn",
+        "needs_input_grad",
+        "outputs",
+        "seq",
+    )
 
-    # What a node has of its own once it is recorded,
-    edges: tuple[Edge, ...] = ()
-    outputs: Sequence[OutputMeta] = ()
-    seq = 0
-    _saved: Sequence[_Saved | _Constant | None] | None = ()
-    # and what few nodes have; the others find it here.
+    # What few nodes have; the others find it here.
     hooks: dict[int, dict[int, Callable[[Tensor], Tensor | None]]] | None = None
     retained: dict[int, weakref.ref[Tensor]] | None = None  # outputs that keep their gradient
     materialize = True
     non_differentiable: tuple[Any, ...] = ()
     trace: list[str] | None = None
-    _to_save: tuple[Any, ...] = ()
 
     # `apply` makes it, without an __init__: a call more for each operation would be one of eight.
     fn: type[Function]
     backend: Backend
     needs_input_grad: tuple[bool, ...]
+    _saved: Sequence[Any] | None  # first what forward wants kept, then a _Saved for each; None when it is freed
+    # What it has once it is recorded:
+    edges: tuple[Edge, ...]
+    outputs: list[tuple[tuple[int, ...], Any]]  # the shape and the dtype of each, which may be gone
+    seq: int
 
     @property
     def name(self) -> str:
@@ -126,7 +91,7 @@ class Node:
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors (in an Op: arrays) for backward: inputs, outputs, or others, which then are constants. None may
         stand among them."""
-        self._to_save = tensors
+        self._saved = tensors
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -140,7 +105,7 @@ class Node:
                 f"{self.name}: trying to backward through the graph a second time, but its saved tensors are freed; "
                 "use retain_graph=True the first time"
             )
-        return tuple([None if s is None else s.unpack(self) for s in self._saved])
+        return tuple([self._unpack(*saved) for saved in self._saved])
 
     def mark_non_differentiable(self, *outputs: Any) -> None:
         """Say that these outputs have no gradient, as the indices of a maximum."""
@@ -155,27 +120,37 @@ class Node:
         if self._saved:  # nothing saved, nothing lost: such a node may be walked again
             self._saved = None
 
-    def _pack(self, inputs: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor]) -> None:
-        """Keep what was to be saved; `forms` are the inputs as forward saw them, tensors or arrays."""
-        is_array = self.fn.on_arrays
-        saved: list[_Saved | _Constant | None] = []
-        # A value is known by its identity: an input keeps its history (of inputs that share an array it is the first),
-        # an output must not be held (it holds this node), anything else is a constant.
-        known = {id(form): x for form, x in zip(forms[::-1], inputs[::-1], strict=True) if isinstance(x, _tensor_type)}
-        for value in self._to_save:
-            x = known.get(id(value))
-            if x is not None:
-                saved.append(_Saved(x, None))
-            else:
-                saved.append(None if value is None else self._pack_other(value, outputs, is_array))
-        self._saved = saved
-        del self._to_save  # the node's own, which would keep the values alive
-
-    def _pack_other(self, value: Any, outputs: list[Tensor], is_array: bool) -> _Saved | _Constant:
+    def _pack(self, value: Any, inputs: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor]) -> _Saved:
+        """How a value is kept; `forms` are the inputs as forward saw them, tensors or arrays. It is known by its
+        identity: an input (of those that share an array the first), an output, or anything else, which then is a
+        constant: nobody else can write into it, and nothing flows back to it."""
+        if value is None:
+            return _NOTHING
+        for x, form in zip(inputs, forms, strict=True):
+            if form is value and isinstance(x, _tensor_type):
+                return x, x._version, x._version[0], None
+        on_arrays = self.fn.on_arrays
         for nr, out in enumerate(outputs):
-            if (out.array if is_array else out) is value:
-                return _Saved(None, (out, nr)) if out.requires_grad else _Saved(out.detach(), None)
-        return _Constant(value, self.backend) if is_array else _Saved(value, None)
+            if (out.array if on_arrays else out) is value:
+                if out.requires_grad:
+                    return out.array, out._version, out._version[0], nr
+                value = out.detach()
+        constant = value if isinstance(value, _tensor_type) else _wrap_result(value, self.backend)
+        return constant, constant._version, constant._version[0], None
+
+    def _unpack(self, value: Any, counter: list[int], version: int, output_nr: int | None) -> Any:
+        if counter[0] != version:
+            raise RuntimeError(
+                f"{self.name}: one of the variables needed for gradient computation has been modified by an in-place "
+                f"operation since the forward (saved at version {version}, now at {counter[0]}); "
+                "write out of place, or clone() before"
+            )
+        if output_nr is None:
+            return value
+        tensor = _wrap(value, self.backend)
+        tensor.requires_grad, tensor._grad_fn, tensor.output_nr = True, self, output_nr
+        tensor._version = counter
+        return tensor
 
 
 class Function:
@@ -222,15 +197,15 @@ class Function:
             RuntimeError: if the tensors are not all on one device.
         """
         backend: Backend | None = None
-        wanted = False
         forms: list[Any] = []  # the arguments as forward gets them
+        needs: list[bool] = []
         on_arrays = cls.on_arrays
         for x in args:
+            needed = False
             if isinstance(x, _tensor_type):
                 if x._view is not None:
                     x._view.refresh(x)
-                if x.requires_grad:
-                    wanted = True
+                needed = x.requires_grad
                 if backend is not x.backend:
                     if backend is not None:
                         _refuse_mixed_devices(cls, args)
@@ -238,15 +213,13 @@ class Function:
                 if on_arrays:
                     x = x.array
             forms.append(x)
+            needs.append(needed)
         if backend is None:
             raise TypeError(f"{cls.__name__}.apply: expected at least one tensor among its arguments, got {args!r}")
-        recording = wanted and state.enabled
-        if recording:
-            needs = tuple([isinstance(x, _tensor_type) and x.requires_grad for x in args])
-        else:
-            needs = (False,) * len(args)
+        recording = True in needs and state.enabled
         ctx = _new(Node)
-        ctx.fn, ctx.backend, ctx.needs_input_grad = cls, backend, needs
+        ctx.fn, ctx.backend, ctx._saved = cls, backend, ()
+        ctx.needs_input_grad = tuple(needs) if recording else (False,) * len(needs)
 
         results, outputs = cls._run(ctx, forms)
         if state.anomaly and not state.in_backward:
@@ -336,26 +309,29 @@ class Op(Function):
         known = {id(w): x for w, x in zip(wide, args, strict=True)}
         pairs = zip(results, found, strict=True) if isinstance(results, tuple) else [(results, found)]
         known.update({id(r): f for r, f in pairs})
-        ctx._to_save = tuple([known.get(id(x), x) for x in ctx._to_save])
+        ctx._saved = tuple([known.get(id(x), x) for x in ctx._saved or ()])
         ctx.non_differentiable = tuple([known.get(id(x), x) for x in ctx.non_differentiable])
         return found
 
 
 def _record(ctx: Node, args: tuple[Any, ...], forms: Sequence[Any], outputs: list[Tensor], results: Any) -> None:
-    edges: list[Edge] = []
-    for x, need in zip(args, ctx.needs_input_grad, strict=True):
-        edges.append(None if not need else x if x._grad_fn is None else (x._grad_fn, x.output_nr))
-    ctx.edges = tuple(edges)
+    ctx.edges = tuple(
+        [
+            None if not need else x if x._grad_fn is None else (x._grad_fn, x.output_nr)
+            for x, need in zip(args, ctx.needs_input_grad, strict=True)
+        ]
+    )
     ctx.seq = next_seq()  # a node's inputs were made before it: falling order is an order to walk back in
-    constants, backend = ctx.non_differentiable, ctx.backend
+    ctx.outputs = []
+    constants = ctx.non_differentiable
     found = results if isinstance(results, tuple) else (results,)
-    ctx.outputs = [OutputMeta(out.array.shape, out.array.dtype, backend) for out in outputs]
     for nr, out in enumerate(outputs):
         array = out.array
+        ctx.outputs.append((array.shape, array.dtype))
         if array.dtype.char in INEXACT and not (constants and any(found[nr] is x for x in constants)):
             out.requires_grad, out._grad_fn, out.output_nr = True, ctx, nr
-    if ctx._to_save:
-        ctx._pack(args, forms, outputs)
+    if ctx._saved:
+        ctx._saved = [ctx._pack(value, args, forms, outputs) for value in ctx._saved]
     if constants:
         del ctx.non_differentiable
     if state.anomaly:
