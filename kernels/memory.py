@@ -4,19 +4,21 @@ A training step makes the same arrays in every round, some of them tens of megab
 from the system, page by page: each page is zeroed when it is first touched, which takes longer than the write that
 touched it. So a block that is no longer needed is kept here until an array of about its size is made.
 
-    empty((64, 3, 224, 224), np.float32)  ->  ndarray --base--> _Lease --> a block of pages
+    empty((64, 3, 224, 224), np.float32)  ->  ndarray --base--> a block of pages
 
-The array is a plain ndarray. Its memory belongs to a `_Lease`, which every view of it holds too; when the last of them
-is gone Python deletes the lease, and that is how the block comes back. Blocks are cut in sizes that differ by an eighth
-at most and begin with a page of memory. What is in use and what is kept stay together below 1.25 x (the most ever in
+The array is a plain ndarray, which every view of it holds; when the last of them is gone Python deletes it and tells
+the weak reference that the pool has to it, and that is how the block comes back. Blocks are cut in sizes that differ by
+an eighth at most and begin with a page of memory. What is in use and what is kept stay together below 1.25 x (the most ever in
 use) + 64 MiB: the sizes that nobody asked for longest go first.
 """
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import threading
+import weakref
 from collections import OrderedDict, deque
 from typing import Any
 
@@ -31,21 +33,14 @@ _SLACK = 64 << 20
 _PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 
 
-class _Lease(np.ndarray):
-    """The bytes of one block, for as long as an array uses them."""
-
-    block: mmap.mmap | None = None  # a view of a lease has none, but holds the lease
-
-    def __del__(self) -> None:
-        if self.block is not None:
-            _returned.append(self.block)
+# The blocks in use by the id of the weak reference to their array, and the references whose arrays are gone. Python may
+# delete an array at any moment, in any thread, while the pool's lock is held too: so no more is done then than to append
+# to this, which is atomic, and the pool looks here when it is next asked for something.
+_leases: dict[int, tuple[weakref.ref[Array], mmap.mmap, int]] = {}
+_ended: deque[weakref.ref[Array]] = deque()
 
 
-# Where leases put their blocks. Python may delete one at any moment, in any thread, while the pool's lock is held too:
-# so nothing more is done then, and the pool looks here when it is next asked for something. Appending is atomic.
-_returned: deque[mmap.mmap] = deque()
-
-
+@functools.lru_cache(4096)
 def _block_size(nbytes: int) -> int:
     """nbytes rounded up to one of the eight sizes from a power of two to the next."""
     step = 1 << (nbytes - 1).bit_length() - 4
@@ -61,30 +56,31 @@ class Pool:
         self._used = self._used_peak = self._reserved = self._reserved_peak = self._most = 0
         self._blocks = self._taken = self._mapped = 0
 
-    def lease(self, nbytes: int) -> _Lease:
-        """At least nbytes of memory that holds anything."""
-        size = _block_size(nbytes)
+    def empty(self, shape: Any, kind: np.dtype[Any], nbytes: int) -> Array:
+        """A C-contiguous array of so many bytes that holds anything."""
+        wanted = _block_size(nbytes)
         with self._lock:
-            if _returned:
+            if _ended:
                 self._collect()
-            kept = self._kept.get(size)
-            block = kept.pop() if kept else self._other_block(size)
+            kept = self._kept.get(wanted)
+            size, block = (wanted, kept.pop()) if kept else self._other_block(wanted)
             self._blocks += 1
             self._taken += 1
-            self._used += len(block)
+            self._used += size
             if self._used > self._used_peak:
                 self._used_peak = self._used
                 self._most = max(self._most, self._used)
-        lease = _Lease(nbytes, np.uint8, block)
-        lease.block = block
-        return lease
+        array = np.ndarray(shape, kind, block)
+        lease = weakref.ref(array, _ended.append)
+        _leases[id(lease)] = lease, block, size
+        return array
 
-    def _other_block(self, size: int) -> mmap.mmap:
+    def _other_block(self, size: int) -> tuple[int, mmap.mmap]:
         """A kept block of the next sizes up, at most a quarter too large, or a new one."""
         for larger in (_block_size(size + 1), _block_size(size + (size >> 3) + 1)):
             kept = self._kept.get(larger)
             if kept:
-                return kept.pop()
+                return larger, kept.pop()
         self._shrink(max(self._most, self._used + size) * 5 // 4 + _SLACK - size)
         try:
             block = mmap.mmap(-1, size, **_PRIVATE)
@@ -99,13 +95,12 @@ class Pool:
         self._mapped += 1
         self._reserved += size
         self._reserved_peak = max(self._reserved_peak, self._reserved)
-        return block
+        return size, block
 
     def _collect(self) -> None:
-        """Take in what leases have left."""
-        while _returned:
-            block = _returned.popleft()
-            size = len(block)
+        """Take in the blocks of arrays that are gone."""
+        while _ended:
+            _, block, size = _leases.pop(id(_ended.popleft()))
             self._used -= size
             self._blocks -= 1
             kept = self._kept.get(size)
@@ -169,7 +164,7 @@ def empty(shape: Any, dtype: Any = np.float64) -> Array:
         nbytes *= size if size > 0 else 0
     if nbytes < LEAST or kind.hasobject:
         return np.empty(shape, kind)
-    return np.ndarray(shape, kind, pool.lease(nbytes))
+    return pool.empty(shape, kind, nbytes)
 
 
 def zeros(shape: Any, dtype: Any = np.float64) -> Array:
@@ -186,8 +181,8 @@ def empty_like(x: Array, dtype: Any = None) -> Array:
     if x.nbytes < LEAST or x.dtype.hasobject:
         return np.empty_like(x, subok=False)
     if x.flags.c_contiguous:
-        return np.ndarray(x.shape, x.dtype, pool.lease(x.nbytes))
+        return pool.empty(x.shape, x.dtype, x.nbytes)
     strides = x.strides
     order = sorted(range(x.ndim), key=lambda axis: -abs(strides[axis]))
     back = sorted(range(x.ndim), key=order.__getitem__)
-    return np.ndarray([x.shape[axis] for axis in order], x.dtype, pool.lease(x.nbytes)).transpose(back)
+    return pool.empty([x.shape[axis] for axis in order], x.dtype, x.nbytes).transpose(back)
