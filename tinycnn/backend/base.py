@@ -114,15 +114,15 @@ class Kernels:
             raise AttributeError(f"no kernel is called {name!r}")
         xp, reference, kinds = self._xp, getattr(module, name), self._fast_kinds
 
-        def call(first: Array, *args: Any) -> Any:
-            kind = first.dtype.char
+        def call(*args: Any) -> Any:  # an array first
+            kind = args[0].dtype.char
             if kind in kinds and (_local.mode or _default_mode) == "fast":
                 fast = (self._fast or self.fast_kernels()).get(name)
                 if fast is not None:
-                    return fast(first, *args)
+                    return fast(*args)
             if kind in HALVES:
-                return rounded(call(*map(widened, (first, *args))), first.dtype)
-            return reference(xp, first, *args)
+                return rounded(call(*map(widened, args)), args[0].dtype)
+            return reference(xp, *args)
 
         def call_on_lists(arrays: Sequence[Array], *args: Any) -> Any:
             kind = arrays[0].dtype.char
