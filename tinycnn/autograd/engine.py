@@ -153,13 +153,13 @@ class _Pass:
     def __init__(self) -> None:
         self.heap: list[tuple[int, Node]] = []
         self.waiting: dict[Node, list[Tensor | None]] = {}
-        self.leaves: dict[int, tuple[Tensor, list[Tensor | None]]] = {}
-        self.sums: set[tuple[int, int]] = (
-            set()
-        )  # where a sum of our own stands: (node's number, output), (-1, leaf's id)
+        self.leaves: dict[int, list[Any]] = {}  # by id: the gradient and the leaf
+        # Where a sum of our own stands: (node's number, output), (-1, leaf's id).
+        self.sums: set[tuple[int, int]] = set()
 
     def send(self, edge: Any, g: Tensor) -> None:
         """Add g to what has come for the tensor behind an edge."""
+        grads: list[Any] | None
         if isinstance(edge, tuple):
             node, nr = edge
             grads = self.waiting.get(node)
@@ -167,23 +167,22 @@ class _Pass:
                 grads = self.waiting[node] = [None] * len(node.outputs)
                 heapq.heappush(self.heap, (-node.seq, node))
             shape, dtype = node.outputs[nr]
-            place = node.seq, nr
         else:
-            nr, shape, dtype, place = 0, edge.array.shape, edge.array.dtype, (-1, id(edge))
-            entry = self.leaves.get(id(edge))
-            if entry is None:
-                entry = self.leaves[id(edge)] = (edge, [None])
-            grads = entry[1]
+            nr, shape, dtype = 0, edge.array.shape, edge.array.dtype
+            grads = self.leaves.get(id(edge))
+            if grads is None:
+                grads = self.leaves[id(edge)] = [None, edge]
         array = g.array
         if array.shape != shape or array.dtype != dtype:
             g = _fit(g, shape, dtype)
         before = grads[nr]
-        grads[nr] = g if before is None else self._sum(before, g, place)
+        grads[nr] = g if before is None else self._sum(before, g, edge)
 
-    def _sum(self, before: Tensor, g: Tensor, place: tuple[int, int]) -> Tensor:
+    def _sum(self, before: Tensor, g: Tensor, edge: Any) -> Tensor:
         if state.enabled:
             return before + g
         backend = g.backend
+        place = (edge[0].seq, edge[1]) if isinstance(edge, tuple) else (-1, id(edge))
         if place in self.sums:
             before.array = backend.on_device(operator.iadd, before.array, g.array)
             return before
@@ -249,9 +248,9 @@ def _run(
                         walk.send(edge, g)
                 if not keep:
                     node.release()
-        for leaf, grads in walk.leaves.values():
-            g = grads[0]
-            grads[0] = None
+        for entry in walk.leaves.values():
+            g, leaf = entry
+            entry[0] = None  # `_is_fresh` counts who refers to it
             if leaf._hooks and leaf_hooks:
                 g = _run_hooks(leaf._hooks, g)
             if targets is None:
@@ -335,12 +334,13 @@ def _check_backward(node: Node, grads: list[Tensor | None], result: tuple[Tensor
 
 def _accumulate_into(tensor: Tensor, g: Tensor, create_graph: bool) -> None:
     """tensor.grad += g, in an array that belongs to that gradient alone."""
-    if tensor.grad is not None:
+    before = tensor._grad
+    if before is not None:
         if create_graph:
-            tensor.grad = tensor.grad + g
+            tensor.grad = before + g
         else:
-            tensor.grad.array = g.backend.on_device(operator.iadd, tensor.grad.array, g.array)
-            tensor.grad._version[0] += 1
+            before.array = g.backend.on_device(operator.iadd, before.array, g.array)
+            before._version[0] += 1
     elif create_graph:
         tensor.grad = g.clone()
     elif _is_fresh(g):
