@@ -8,8 +8,8 @@ touched it. So a block that is no longer needed is kept here until an array of a
 
 The array is a plain ndarray, which every view of it holds; when the last of them is gone Python deletes it and tells
 the weak reference that the pool has to it, and that is how the block comes back. Blocks are cut in sizes that differ by
-an eighth at most and begin with a page of memory. What is in use and what is kept stay together below 1.25 x (the most ever in
-use) + 64 MiB: the sizes that nobody asked for longest go first.
+an eighth at most and begin with a page of memory. What is in use and what is kept stay together below 1.25 x (the most
+ever in use) + 64 MiB: the sizes that nobody asked for longest go first.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MA
 
 
 # The blocks in use by the id of the weak reference to their array, and the references whose arrays are gone. Python may
-# delete an array at any moment, in any thread, while the pool's lock is held too: so no more is done then than to append
-# to this, which is atomic, and the pool looks here when it is next asked for something.
+# delete an array at any moment, in any thread, while the pool's lock is held too: so no more is done then than to
+# append a reference, which is atomic, and the pool looks here when it is next asked for something.
 _leases: dict[int, tuple[weakref.ref[Array], mmap.mmap, int]] = {}
 _ended: deque[weakref.ref[Array]] = deque()
 
@@ -167,6 +167,14 @@ def empty(shape: Any, dtype: Any = np.float64) -> Array:
     return pool.empty(shape, kind, nbytes)
 
 
+@functools.lru_cache(4096)
+def _orders(strides: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """The axes in the order that they lie in memory, and how they get from there back to their places."""
+    axes = range(len(strides))
+    order = sorted(axes, key=lambda axis: -abs(strides[axis]))
+    return order, sorted(axes, key=order.__getitem__)
+
+
 def zeros(shape: Any, dtype: Any = np.float64) -> Array:
     """A C-contiguous array of zeros."""
     array = empty(shape, dtype)
@@ -182,7 +190,5 @@ def empty_like(x: Array, dtype: Any = None) -> Array:
         return np.empty_like(x, subok=False)
     if x.flags.c_contiguous:
         return pool.empty(x.shape, x.dtype, x.nbytes)
-    strides = x.strides
-    order = sorted(range(x.ndim), key=lambda axis: -abs(strides[axis]))
-    back = sorted(range(x.ndim), key=order.__getitem__)
+    order, back = _orders(x.strides)
     return pool.empty([x.shape[axis] for axis in order], x.dtype, x.nbytes).transpose(back)
