@@ -22,6 +22,7 @@ from tinycnn.kernels.cpu import (
     direct,
     direct_weights,
     layout,
+    spread,
     winograd,
     winograd_weights,
 )
@@ -44,7 +45,7 @@ def _nothing_is_zero_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
         return memory, address
 
     poison_fresh_memory(monkeypatch)
-    for module in (direct, direct_weights, winograd, winograd_weights):
+    for module in (direct, direct_weights, spread, winograd, winograd_weights):
         monkeypatch.setattr(module, "scratch_floats", scratch_floats)
 
 
@@ -204,6 +205,10 @@ DIRECT: dict[str, tuple[Any, ...]] = {
     "three pixels together": ((2, 5, 9, 14), (5, 5, 3, 3), ONE, ((1, 1), (0, 0))),
     "fewest channels": ((2, 5, 6, 7), (5, 5, 2, 2), ONE, NONE),
     "too few channels": ((2, 4, 6, 7), (4, 4, 2, 2), ONE, NONE),
+    "runs of more than a panel": ((2, 8, 9, 19), (9, 8, 3, 5), ONE, ((0, 1), (3, 2))),
+    "runs of a panel": ((2, 8, 6, 11), (16, 8, 2, 4), ONE, NONE),
+    "rows of many runs": ((2, 3, 4, 75), (5, 3, 2, 2), ONE, ((1, 1), (0, 3))),
+    "window above the image": ((3, 4, 2, 3), (6, 4, 5, 5), ONE, ((2, 2), (3, 2))),
     "1x1 stride 2": ((2, 16, 9, 8), (32, 16, 1, 1), (2, 2), NONE),
 }
 
@@ -252,7 +257,12 @@ def test_what_is_left_to_other_kernels(width: str, monkeypatch: pytest.MonkeyPat
     def never(*_: Any) -> None:
         raise AssertionError("vector code ran")
 
-    for module, name in [(direct, "correlate"), (direct, "input_grad"), (winograd, "correlate")]:
+    for module, name in [
+        (direct, "correlate"),
+        (direct, "input_grad"),
+        (spread, "input_grad"),
+        (winograd, "correlate"),
+    ]:
         monkeypatch.setattr(module, name, never)
     for module in (direct_weights, winograd_weights):
         monkeypatch.setattr(module, "weight_grad", never)
@@ -267,10 +277,19 @@ def test_what_is_left_to_other_kernels(width: str, monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(y, reference.conv2d(np, x, w, None, *geometry), atol=1e-4)
 
 
+def test_a_nan_reaches_only_its_window() -> None:
+    _, w, _, g = arrays((1, 6, 14, 14), (16, 6, 5, 5), ONE, NONE)
+    g[0, 3, 4, 7] = np.nan
+    gx = cpu.KERNELS["conv2d_input_grad"](g, w, (1, 6, 14, 14), ONE, NONE, (1, 1), 1)
+    reached = np.zeros((14, 14), bool)
+    reached[4:9, 7:12] = True
+    np.testing.assert_array_equal(np.isnan(gx[0]), np.broadcast_to(reached, (6, 14, 14)))
+
+
 def test_the_examples_compile_all_of_it() -> None:
     _examples._vector_convolutions()
     found = 0
-    for module in (direct, direct_weights, winograd, winograd_weights):
+    for module in (direct, direct_weights, spread, winograd, winograd_weights):
         for name, function in vars(module).items():
             if isinstance(function, _jobs.Jobs):
                 found += 1

@@ -51,9 +51,11 @@ def _convolutions(x: Array) -> None:
 
 
 def _vector_convolutions() -> None:
-    """In vector code: Winograd's for many tiles and for few, with its gradients; walks over the image."""
-    for channels, size, taps, stride in ((16, 8, 3, 1), (16, 40, 3, 1), (160, 4, 3, 1), (16, 6, 3, 2)):
-        x, w = np.ones((1, channels, size, size), np.float32), np.ones((channels, channels, taps, taps), np.float32)
+    """In vector code: Winograd's for many tiles and for few, with its gradients; walks over the image; few channels."""
+    for channels, out, size, taps, stride in (
+        (16, 16, 8, 3, 1), (16, 16, 40, 3, 1), (160, 160, 4, 3, 1), (16, 16, 6, 3, 2), (2, 16, 6, 3, 1),
+    ):  # fmt: skip
+        x, w = np.ones((1, channels, size, size), np.float32), np.ones((out, channels, taps, taps), np.float32)
         geometry = (stride, stride), ((1, 1), (1, 1)), _ONE, 1
         y = conv2d(x, w, None, *geometry)
         conv2d_backward(y, x, w, x.shape, w.shape, *geometry, _ALL)

@@ -30,7 +30,14 @@ ARITY = 14
 
 
 def tile(
-    chip: Chip, rows: int, vectors: int, view: str, masked: bool = False, lines: int = 1, relu: bool = False
+    chip: Chip,
+    rows: int,
+    vectors: int,
+    view: str,
+    masked: bool = False,
+    lines: int = 1,
+    relu: bool = False,
+    onto: bool = False,
 ) -> int:
     """The address of f(a, a_step, a_run, b, start, start_row, c, c_row, inner, outer, last, a_line, c_line,
     b_step).
@@ -39,10 +46,11 @@ def tile(
     from row to row of start and c. All in bytes. start_row 0 starts every row with the same numbers, a bias.
     If masked, only the first `last` lanes of the last vector of c are written. The rows can be those of several
     `lines`, one a_line apart in a and c_line in c. With "columns" a step's vectors of b lie b_step
-    behind the last one's, else they are packed. With `relu` the sums go through it before they are written.
+    behind the last one's, else they are packed. With `relu` the sums go through it before they are written. With `onto`
+    they are added to what c holds, and start is nothing.
     """
     assert view in ("packed", "rows", "columns")
-    return compiled(chip, ARITY, _tile, rows, vectors, view, masked, lines, relu)
+    return compiled(chip, ARITY, _tile, rows, vectors, view, masked, lines, relu, onto)
 
 
 def _tile(
@@ -67,15 +75,14 @@ def _tile(
     masked: bool,
     lines: int,
     relu: bool,
+    onto: bool,
 ) -> None:
     builder = write.builder
     if view == "packed":
         inner = write.number(write.lanes)
-    sums = [
-        write.load(write.add(write.add(start, write.times(start_row, i)), v * write.bytes))
-        for i in range(rows)
-        for v in range(vectors)
-    ]
+    targets = [write.add(c, distance) for distance in _distances(write, rows // lines, lines, c_row, c_line)]
+    starts = targets if onto else [write.add(start, write.times(start_row, i)) for i in range(rows)]
+    sums = [write.load(write.add(at, v * write.bytes)) for at in starts for v in range(vectors)]
     if view == "rows":
         ahead = _distances(write, rows // lines, lines, a_step, a_line)
     else:
@@ -111,8 +118,7 @@ def _tile(
 
     builder.position_at_end(done)
     mask = write.first_lanes(last) if masked else None
-    for i, distance in enumerate(_distances(write, rows // lines, lines, c_row, c_line)):
-        row = write.add(c, distance)
+    for i, row in enumerate(targets):
         for v in range(vectors):
             at, total = write.add(row, v * write.bytes), sums[i * vectors + v]
             total = write.relu(total) if relu else total

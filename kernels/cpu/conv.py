@@ -24,7 +24,7 @@ import numpy as np
 from numpy import uint64
 
 from ..memory import empty, zeros
-from . import _simd, direct, direct_weights, gemm, planes, winograd, winograd_weights
+from . import _simd, direct, direct_weights, gemm, planes, spread, winograd, winograd_weights
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous, even_pixels, jobs_for, scratch
 from .norm import channel_sum
@@ -306,7 +306,9 @@ def conv2d_input_grad(
         winograd.correlate(chip, even_pixels(g), w, None, x, around, backwards=True)
         return channels_first(x)
     gradient = channels_last(g)
-    if chip and direct.suits(c, (r, s)):
+    if chip and spread.suits(chip, c, (r, s), stride):
+        spread.input_grad(chip, gradient, w, x, origin)
+    elif chip and direct.suits(c, (r, s)):
         direct.input_grad(chip, gradient, w, x, stride, origin)
     elif count == 1 and groups > 1:
         _each_channel_input_grad(gradient, w, x, stride, origin, dilation)

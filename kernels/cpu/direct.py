@@ -426,11 +426,6 @@ def _plan_input_grad(
 
 def input_grad(chip: Chip, g: Array, w: Array, x: Array, stride: Pair, origin: Pair) -> None:
     """g (N, P, Q, K), w (K, C, R, S) -> x (N, H, W, C)."""
-    k, c, r, s = w.shape
-    if stride == (1, 1) and 2 * c <= chip.lanes:
-        turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
-        correlate(chip, g, turned, None, x, (1, 1), (r - 1 - origin[0], s - 1 - origin[1]))
-        return
     planned = _plan_input_grad(chip, w.shape, g.shape, x.shape, stride, origin, get_num_threads())
     if planned is None or not planned.everything:
         x[...] = 0
