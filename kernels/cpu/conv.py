@@ -1,14 +1,15 @@
-"""Convolution as matrix products on blocks of output rows, and as plain loops where each channel has its own kernel.
+"""Convolution: the choice of a way, and what there is where no special one fits, matrix products on blocks of windows.
 
 The windows of a block (im2col) are written to memory that stays in the cache and serves the next block again, and the
 BLAS multiplies them straight into the channels-last result, one group after another. Some cases need no windows:
 
+* in single precision, without dilation or groups, vector code walks over the image itself: by Winograd's method at
+  stride 1 (`winograd.py`), as it lies (`direct.py`), and back to few channels (`spread.py`);
 * a 1x1 kernel without stride or padding is a product on the pixels as they lie there;
 * few channels at stride 1 are lines of numbers to shift and add (`planes.py`);
 * the gradient of the input at stride 1 is itself a convolution of g, with the kernels turned by 180 degrees: the
   windows are read from g, and nothing has to be added up as col2im does;
-* a depthwise convolution (one input channel a group) has too little arithmetic for a matrix product. Its loops run
-  over all channels at once.
+* a depthwise convolution (one input channel a group) has too little arithmetic for a matrix product (`depthwise.py`).
 
 Where col2im is needed, each row of the image gathers what the windows of the block hold for it, so no two threads write
 to the same place. Indices in the inner loops are unsigned: for a signed one Numba asks whether it counts from the end,
@@ -24,7 +25,7 @@ import numpy as np
 from numpy import uint64
 
 from ..memory import empty, zeros
-from . import _simd, direct, direct_weights, gemm, planes, spread, winograd, winograd_weights
+from . import _simd, depthwise, direct, direct_weights, gemm, planes, spread, winograd, winograd_weights
 from ._jit import Array, kernel, prange
 from .layout import Pair, channels_first, channels_last, contiguous, even_pixels, jobs_for, scratch
 from .norm import channel_sum
@@ -281,7 +282,7 @@ def conv2d(
         direct.correlate(chip, pixels, w, bias, y, stride, _origin(padding), relu)
         return channels_first(y)
     if count == 1 and groups > 1:
-        _each_channel(pixels, w, y, stride, _origin(padding), dilation)
+        depthwise.correlate(pixels, w, y, stride, _origin(padding), dilation)
     else:
         matrices = _matrices(w, groups)
         _correlate(pixels, matrices, y, (r, s), stride, _origin(padding), dilation)
@@ -311,7 +312,7 @@ def conv2d_input_grad(
     elif chip and direct.suits(c, (r, s)):
         direct.input_grad(chip, gradient, w, x, stride, origin)
     elif count == 1 and groups > 1:
-        _each_channel_input_grad(gradient, w, x, stride, origin, dilation)
+        depthwise.input_grad(gradient, w, x, stride, origin, dilation)
     elif stride == (1, 1) and (k <= 2 * c or (groups == 1 and planes.suits(c, k, (h, width)))):
         turned = w[:, :, ::-1, ::-1].reshape(groups, k // groups, count, r, s).transpose(0, 2, 3, 4, 1)
         matrices = list(turned.reshape(groups, count, r * s * (k // groups)))
@@ -386,7 +387,7 @@ def _parameter_grads(
     if chip and direct_weights.suits(c, k, (r, s), q):
         return direct_weights.weight_grad(chip, gradient, pixels, (r, s), stride, origin, bias)
     if count == 1 and groups > 1:
-        return _each_channel_weight_grad(gradient, pixels, w_shape, stride, origin, dilation), None
+        return depthwise.weight_grad(gradient, pixels, w_shape, stride, origin, dilation), None
     length = r * s * count
     values = gradient.reshape(n * p * q, groups, k // groups)
     if _is_product((r, s), stride, origin, (h, width), (p, q)):
@@ -428,130 +429,3 @@ def _exchange(x: Array, y: Array) -> None:
         for i in range(source.shape[0]):
             for j in range(source.shape[1]):
                 target[j, i] = source[i, j]
-
-
-@kernel
-def _depthwise(x: Array, w: Array, y: Array, rows: int, stride: Pair, origin: Pair, dilation: Pair) -> None:
-    """x (N, H, W*C), w (R, S, C) -> y (N*P, Q*C); `rows` is P."""
-    channels = w.shape[2]
-    height, width, columns = x.shape[1], x.shape[2] // channels, y.shape[1] // channels
-    for job in prange(y.shape[0]):
-        n = job // rows
-        p = job - n * rows
-        out = y[job]
-        out[:] = 0
-        for r in range(w.shape[0]):
-            h = p * stride[0] + r * dilation[0] - origin[0]
-            if h < 0 or h >= height:
-                continue
-            line = x[n, h]
-            for s in range(w.shape[1]):
-                ahead, tap = s * dilation[1] - origin[1], w[r, s]
-                for q in range(max(0, -(ahead // stride[1])), min(columns, (width - 1 - ahead) // stride[1] + 1)):
-                    to, at = uint64(q * channels), uint64((q * stride[1] + ahead) * channels)
-                    for c in range(uint64(channels)):
-                        out[to + c] += line[at + c] * tap[c]
-
-
-@kernel
-def _depthwise_input_grad(g: Array, w: Array, gx: Array, rows: int, stride: Pair, origin: Pair, dilation: Pair) -> None:
-    """g (N*P, Q*C), w (R, S, C) -> added to gx (N, H, W*C); `rows` is P."""
-    channels = w.shape[2]
-    height, width, columns = gx.shape[1], gx.shape[2] // channels, g.shape[1] // channels
-    for job in prange(gx.shape[0] * height):
-        n = job // height
-        h = job - n * height
-        out = gx[n, h]
-        for r in range(w.shape[0]):
-            p = (h + origin[0] - r * dilation[0]) // stride[0]
-            if p < 0 or p >= rows or p * stride[0] != h + origin[0] - r * dilation[0]:
-                continue
-            line = g[n * rows + p]
-            for s in range(w.shape[1]):
-                ahead, tap = s * dilation[1] - origin[1], w[r, s]
-                for q in range(max(0, -(ahead // stride[1])), min(columns, (width - 1 - ahead) // stride[1] + 1)):
-                    at, to = uint64(q * channels), uint64((q * stride[1] + ahead) * channels)
-                    for c in range(uint64(channels)):
-                        out[to + c] += line[at + c] * tap[c]
-
-
-@kernel
-def _depthwise_weight_grad(
-    g: Array, x: Array, gw: Array, rows: int, stride: Pair, origin: Pair, dilation: Pair
-) -> None:
-    """g (N*P, Q*C), x (N, H, W*C) -> gw (jobs, R, S, C), each job's share of the output rows added up."""
-    jobs, channels = gw.shape[0], gw.shape[3]
-    height, width, columns = x.shape[1], x.shape[2] // channels, g.shape[1] // channels
-    for job in prange(jobs):
-        gw[job] = 0
-        for row in range(job * g.shape[0] // jobs, (job + 1) * g.shape[0] // jobs):
-            n = row // rows
-            p = row - n * rows
-            values = g[row]
-            for r in range(gw.shape[1]):
-                h = p * stride[0] + r * dilation[0] - origin[0]
-                if h < 0 or h >= height:
-                    continue
-                line = x[n, h]
-                for s in range(gw.shape[2]):
-                    ahead, out = s * dilation[1] - origin[1], gw[job, r, s]
-                    for q in range(max(0, -(ahead // stride[1])), min(columns, (width - 1 - ahead) // stride[1] + 1)):
-                        at, seen = uint64(q * channels), uint64((q * stride[1] + ahead) * channels)
-                        for c in range(uint64(channels)):
-                            out[c] += values[at + c] * line[seen + c]
-
-
-# A channel of a depthwise convolution may have several kernels, m of them: output channel k then belongs to input
-# channel k // m, and every m-th output channel makes one plain depthwise convolution.
-
-
-def _taps_last(w: Array) -> Array:
-    """(C, 1, R, S) -> (R, S, C)."""
-    return contiguous(w[:, 0].transpose(1, 2, 0))
-
-
-def _lines(x: Array) -> Array:
-    """(N, H, W, C) -> (N, H, W*C)."""
-    return x.reshape(*x.shape[:2], -1)
-
-
-def _each_channel(x: Array, w: Array, y: Array, stride: Pair, origin: Pair, dilation: Pair) -> None:
-    """x (N, H, W, C), w (m*C, 1, R, S) -> y (N, P, Q, m*C)."""
-    n, p, q, k = y.shape
-    c = x.shape[3]
-    m = k // c
-    work = 2 * (y.size // m) * w.shape[2] * w.shape[3]
-    for i in range(m):
-        part = y if m == 1 else empty((n, p, q, c), x.dtype)
-        _depthwise(work, _lines(x), _taps_last(w[i::m]), part.reshape(n * p, q * c), p, stride, origin, dilation)
-        if m > 1:
-            y[..., i::m] = part
-
-
-def _each_channel_input_grad(g: Array, w: Array, gx: Array, stride: Pair, origin: Pair, dilation: Pair) -> None:
-    """g (N, P, Q, m*C), w (m*C, 1, R, S) -> gx (N, H, W, C)."""
-    n, p, q, k = g.shape
-    m = k // gx.shape[3]
-    gx[...] = 0
-    work = 2 * (g.size // m) * w.shape[2] * w.shape[3]
-    for i in range(m):
-        part = contiguous(g[..., i::m]).reshape(n * p, -1)
-        _depthwise_input_grad(work, part, _taps_last(w[i::m]), _lines(gx), p, stride, origin, dilation)
-
-
-def _each_channel_weight_grad(
-    g: Array, x: Array, w_shape: tuple[int, ...], stride: Pair, origin: Pair, dilation: Pair
-) -> Array:
-    """g (N, P, Q, m*C), x (N, H, W, C) -> (m*C, 1, R, S)."""
-    n, p, q, k = g.shape
-    r, s = w_shape[2:]
-    c = x.shape[3]
-    m = k // c
-    gw = empty(w_shape, g.dtype)
-    parts = empty((min(n * p, 32), r, s, c), g.dtype)
-    work = 2 * (g.size // m) * r * s
-    for i in range(m):
-        part = contiguous(g[..., i::m]).reshape(n * p, q * c)
-        _depthwise_weight_grad(work, part, _lines(x), parts, p, stride, origin, dilation)
-        gw[i::m, 0] = parts.sum(axis=0).transpose(2, 0, 1)
-    return gw
