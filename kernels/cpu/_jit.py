@@ -130,7 +130,7 @@ _run_in_turn = compiled(_in_turn)
 
 def run_jobs(function: int, arguments: Array, count: int) -> None:
     """Call the function at an address with (i, thread, address of the arguments) for i = 0 ... count - 1."""
-    if count == 1 or not _Threads.allowed or (_this_thread.count or get_num_threads()) == 1:
+    if count == 1 or not _Threads.allowed or get_num_threads() == 1:
         _run_in_turn(function, arguments, count)
     else:
         with _Threads.lock:
@@ -156,7 +156,7 @@ class Kernel:
 
     def __call__(self, work: int, *args: Any) -> None:
         run = self._compiled or self.compiled
-        if work < _WORTH_THREADS or not _Threads.allowed or (parts := _this_thread.count or get_num_threads()) == 1:
+        if work < _WORTH_THREADS or not _Threads.allowed or (parts := get_num_threads()) == 1:
             run(0, 1, *args)
             return
         with _Threads.lock:

@@ -239,7 +239,7 @@ def _separated(write: Writer, vectors: Sequence[Value]) -> list[Value]:
     Number t of lane l is in vector v at place p with  l * n + t = v * lanes + p,  so that
     v = (t - p) / lanes  modulo n:  the numbers t of all lanes are in one vector after each place p has been moved on by
     -p / lanes vectors. That takes a blend of two vectors for each bit of this distance, and then they only stand in
-    another order. Transposing squares would take three times as many steps.
+    another order: for 9 vectors of 16 lanes 45 steps, where transposing a square takes 64.
     """
     n, lanes = len(vectors), write.lanes
     inverse = pow(lanes, -1, n)

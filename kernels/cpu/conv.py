@@ -27,7 +27,7 @@ from numpy import uint64
 from ..memory import empty, zeros
 from . import _simd, depthwise, direct, direct_weights, gemm, planes, spread, winograd, winograd_weights
 from ._jit import Array, kernel, prange
-from .layout import Pair, channels_first, channels_last, contiguous, even_pixels, jobs_for, scratch
+from .layout import Pair, channels_first, channels_last, contiguous, even_pixels, exchanged, jobs_for, scratch
 from .norm import channel_sum
 
 Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
@@ -352,13 +352,17 @@ def conv2d_backward(
 ) -> tuple[Array | None, Array | None, Array | None]:
     to_x, to_w, to_bias = wanted
     geometry = stride, padding, dilation, groups
-    k, count, *taps = w_shape
-    chip = _chip(g.dtype, dilation, groups)
-    if not (chip and taps == [3, 3] and winograd.suits(count, k, (3, 3), stride)):
+    if not _weights_by_winograd(_chip(g.dtype, dilation, groups), w_shape, stride):
         g = channels_first(channels_last(g))  # once for all three
     gx = conv2d_input_grad(g, w, x_shape, *geometry) if to_x else None
     gw, gb = _parameter_grads(g, x, w_shape, *geometry, to_bias) if to_w else (None, None)
     return gx, gw, channel_sum(g) if to_bias and gb is None else gb
+
+
+def _weights_by_winograd(chip: _simd.Chip | None, w_shape: tuple[int, ...], stride: Pair) -> bool:
+    """Whether the gradient of weights (K, C, R, S) is; with kernels of 3x3, that of the input then is, too."""
+    k, c, *taps = w_shape
+    return chip is not None and taps == [3, 3] and winograd.suits(c, k, (3, 3), stride)
 
 
 def _parameter_grads(
@@ -380,7 +384,7 @@ def _parameter_grads(
     if g.size == 0 or x.size == 0:
         return np.zeros(w_shape, g.dtype), None
     chip = _chip(g.dtype, dilation, groups)
-    if chip and (r, s) == (3, 3) and winograd.suits(c, k, (r, s), stride):
+    if chip and _weights_by_winograd(chip, w_shape, stride):
         gw, gb = winograd_weights.weight_grad(chip, even_pixels(g), pixels, r, origin, bias)
         return np.ascontiguousarray(gw), gb
     gradient = channels_last(g)
@@ -408,24 +412,5 @@ def _parameter_grads(
                 gemm.multiply(values[start * q : end * q, i].T, cols.reshape(-1, length), part)
                 if start:
                     gw[i] += part
-    return _as_kernels(gw.reshape(k, r * s, count)).reshape(w_shape), None
-
-
-def _as_kernels(gw: Array) -> Array:
-    """(K, R * S, C) -> (K, C, R * S)."""
-    k, taps, channels = gw.shape
-    if taps == 1 or channels == 1:
-        return gw.reshape(k, channels, taps)
-    kernels = empty((k, channels, taps), gw.dtype)
-    _exchange(gw.size, gw, kernels)
-    return kernels
-
-
-@kernel
-def _exchange(x: Array, y: Array) -> None:
-    """x (M, A, B) -> y (M, B, A)."""
-    for job in prange(x.shape[0]):
-        source, target = x[job], y[job]
-        for i in range(source.shape[0]):
-            for j in range(source.shape[1]):
-                target[j, i] = source[i, j]
+    gw = gw.reshape(k, r * s, count)
+    return (gw if 1 in gw.shape[1:] else exchanged(gw)).reshape(w_shape), None

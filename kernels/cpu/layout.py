@@ -37,8 +37,14 @@ def channels_last(x: Array) -> Array:
     if not (x.flags.c_contiguous and x.flags.writeable):
         return y.copy(order="C")
     n, c, h, w = x.shape
-    out = empty((n, h, w, c), x.dtype)
-    _planes_to_pixels(x.size, x.reshape(n, c, h * w), out.reshape(n, h * w, c), out.size // 4096 + 1)
+    return exchanged(x.reshape(n, c, h * w)).reshape(n, h, w, c)
+
+
+def exchanged(x: Array) -> Array:
+    """(N, A, B), C-contiguous -> (N, B, A), in memory of its own."""
+    n, a, b = x.shape
+    out = empty((n, b, a), x.dtype)
+    _planes_to_pixels(x.size, x, out, x.size // 4096 + 1)
     return out
 
 
