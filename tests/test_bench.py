@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import statistics
+import subprocess
 import sys
 
 import pytest
@@ -130,3 +132,19 @@ def test_beside_pytorch(options: list[str], tmp_path: pathlib.Path) -> None:
     assert step["ratio"] == step["pytorch_median"] / step["median"]
     assert step["mode"] == ("eval" if "--eval" in options else "train")
     assert (tmp_path / "b" / "bench.png").is_file()
+
+
+@pytest.mark.parity
+def test_pytorch_is_imported_before_our_kernels_say_how_threads_wait(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is the peer")
+    command = "bench mlp --batch 2 --against torch --repeats 1 --out b"
+    script = (
+        "import sys; from tinycnn.cli import main; sys.argv[1:] = sys.argv[1].split()\n"
+        "try:\n    main()\nfinally:\n    print(*sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, command],
+        cwd=tmp_path, env={**os.environ, "TINYCNN_KERNELS": "fast"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    modules = result.stdout.splitlines()[-1].split()
+    assert modules.index("torch") < modules.index("tinycnn.kernels.cpu._jit")

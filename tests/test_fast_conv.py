@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.cpu import (
     _examples,
     _jobs,
+    _plan,
     _simd,
     conv,
     direct,
@@ -47,6 +49,16 @@ def _nothing_is_zero_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     poison_fresh_memory(monkeypatch)
     for module in (direct, direct_weights, spread, winograd, winograd_weights):
         monkeypatch.setattr(module, "scratch_floats", scratch_floats)
+
+
+@pytest.fixture(autouse=True)
+def _small_ones_run_on_threads_too(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As the large ones do: here even the smallest is cut into jobs for all threads."""
+    monkeypatch.setattr(winograd, "_MANY_WEIGHTS", 0)
+    monkeypatch.setattr(winograd, "_MANY_SUMS", 0)
+    _plan.forget_plans()
+    yield
+    _plan.forget_plans()
 
 
 def arrays(x_shape: Any, w_shape: Any, stride: Any, pads: Any, seed: int = 0) -> tuple[Array, ...]:

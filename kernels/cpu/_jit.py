@@ -128,9 +128,9 @@ _run_on_threads = compiled(_on_threads, parallel=_ONLY_PRANGE)
 _run_in_turn = compiled(_in_turn)
 
 
-def run_jobs(function: int, arguments: Array, count: int) -> None:
+def run_jobs(function: int, arguments: Array, count: int, threads: bool = True) -> None:
     """Call the function at an address with (i, thread, address of the arguments) for i = 0 ... count - 1."""
-    if count == 1 or not _Threads.allowed or get_num_threads() == 1:
+    if count == 1 or not threads or not _Threads.allowed or get_num_threads() == 1:
         _run_in_turn(function, arguments, count)
     else:
         with _Threads.lock:

@@ -56,7 +56,10 @@ class _Function(CFunc):
 
 
 class Jobs:
-    """A function of one job, compiled when it is first needed: `f(count, numbers)` runs jobs 0 ... count - 1."""
+    """A function of one job, compiled when it is first needed: `f(count, numbers)` runs jobs 0 ... count - 1.
+
+    `threads`: whether there is enough to do that waking them is worth it.
+    """
 
     def __init__(self, function: FunctionType) -> None:
         self.__doc__ = function.__doc__
@@ -65,13 +68,13 @@ class Jobs:
         self._address = 0
         functions.add(function)
 
-    def __call__(self, count: int, numbers: Array) -> None:
+    def __call__(self, count: int, numbers: Array, threads: bool = True) -> None:
         if self.compiled is None:
             function = _Function(self._function, _SIGNATURE, locals={}, options=OPTIONS)
             function._cache = FunctionCache(self._function)
             function.compile()
             self.compiled, self._address = function, function.address
-        run_jobs(self._address, numbers, count)
+        run_jobs(self._address, numbers, count, threads)
 
 
 def jobs(function: Callable[[int, int, int], None]) -> Jobs:

@@ -48,6 +48,7 @@ _FEW_BLOCK = 28  # tiles
 _LARGEST_BLOCK, _BLOCK_BYTES = 56, 272 << 10  # tiles; of V, beside which the weights pass through the cache
 _FEW_TILES, _MUCH = 256, 3 << 20  # bytes of transformed weights
 _CHANNELS = 64  # of the weights, that a panel transforms at a time
+_MANY_WEIGHTS, _MANY_SUMS = 1 << 19, 1 << 21  # numbers, multiplications; fewer are done before threads have begun
 
 
 _KNOWN = {3: (transforms.F2, transforms.F3, transforms.F4), 5: (transforms.F2_5,)}
@@ -369,6 +370,8 @@ class _Planned(NamedTuple):
     weight_jobs: int  # 0: each panel transforms its own
     tile_jobs: int
     panel_jobs: int
+    weight_threads: bool  # whether these jobs are worth threads
+    tile_threads: bool
 
 
 @planned
@@ -394,7 +397,8 @@ def _plan(
     rows = blocks * lanes
     few = total <= _FEW_TILES and places * rows * k * FLOAT_BYTES > _MUCH and panels > 1
     block = _FEW_BLOCK if few else _block_of(places * rows * FLOAT_BYTES, chip)
-    group, count = _tiles_of_a_job(total, block, chip, 1 if few else threads)
+    many = places * total * rows * k > _MANY_SUMS
+    group, count = _tiles_of_a_job(total, block, chip, threads if many and not few else 1)
     n_jobs = -(-total // count)
 
     v_step, m_step = rows * count * FLOAT_BYTES + GAP, count * 2 * vector + GAP
@@ -431,8 +435,9 @@ def _plan(
     )  # fmt: skip
     plan = Plan(image, output, products, split, weights)
     if few:
-        return _Planned(plan, memory.floats, add, 0, n_jobs * -(-blocks // 2), panels)
-    return _Planned(plan, memory.floats, add, panels * per_panel, n_jobs, 0)
+        return _Planned(plan, memory.floats, add, 0, n_jobs * -(-blocks // 2), panels, False, many)
+    many_weights = places * rows * k > _MANY_WEIGHTS
+    return _Planned(plan, memory.floats, add, panels * per_panel, n_jobs, 0, many_weights, many)
 
 
 def _block_of(tile_bytes: int, chip: Chip) -> int:
@@ -471,8 +476,8 @@ def correlate(
     w = padded_weights(w, chip.lanes)
     numbers = planned.plan.at(address(x), address(w), address(y), work)
     if planned.weight_jobs:
-        _transform_weights(planned.weight_jobs, numbers)
-        _block_of_tiles(planned.tile_jobs, numbers)
+        _transform_weights(planned.weight_jobs, numbers, planned.weight_threads)
+        _block_of_tiles(planned.tile_jobs, numbers, planned.tile_threads)
     else:
-        _pair_of_blocks(planned.tile_jobs, numbers)
+        _pair_of_blocks(planned.tile_jobs, numbers, planned.tile_threads)
         _panel_of_channels(planned.panel_jobs, numbers)

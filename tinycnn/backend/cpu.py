@@ -162,7 +162,7 @@ class CpuBackend(Backend):
         return None
 
     def describe(self) -> dict[str, str]:
-        facts = {"NumPy": np.__version__, "cores": str(available_cores())}
+        facts = {"NumPy": np.__version__, "BLAS": blas(), "cores": str(available_cores())}
         if importlib.util.find_spec("numba") is not None:
             import numba
 
@@ -170,6 +170,17 @@ class CpuBackend(Backend):
         else:
             facts["Numba"] = "not installed: the reference kernels run (pip install numba)"
         return facts
+
+
+def blas() -> str:
+    """What does NumPy's matrix products, and the kind of processor whose kernels it has chosen."""
+    if importlib.util.find_spec("threadpoolctl") is None:
+        return "unknown (pip install threadpoolctl)"
+    from threadpoolctl import threadpool_info
+
+    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    names = [f"{blas['internal_api']} {blas['version']} for {blas.get('architecture', '?')}" for blas in found]
+    return ", ".join(names) or "unknown"
 
 
 def available_cores() -> int:

@@ -16,7 +16,7 @@ from .layers import LayerTime, time_layers
 from .machine import describe_machine, measure_peak
 from .memory import measure_memory
 from .report import layer_table, milliseconds, step_table, write_json, write_plot
-from .step import Mode, StepTime, have_torch, set_num_threads, time_step
+from .step import Mode, StepTime, load_torch, set_num_threads, time_step
 
 __all__ = [
     "CASES",
@@ -26,8 +26,8 @@ __all__ = [
     "StepTime",
     "describe_machine",
     "find_case",
-    "have_torch",
     "layer_table",
+    "load_torch",
     "measure_memory",
     "measure_peak",
     "milliseconds",

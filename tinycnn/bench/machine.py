@@ -10,16 +10,16 @@ import time
 from typing import Any
 
 from .. import backend
-from ..backend.cpu import available_cores
+from ..backend.cpu import available_cores, blas
 from ..ops import randn
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, threads, versions, kernels and the revision of the source, as JSON takes them.
+    """Processor, BLAS, cores, threads, versions, kernels and the revision of the source, as JSON takes them.
 
     Example:
         >>> sorted(describe_machine())
-        ['cores', 'device', 'kernels', 'processor', 'revision', 'system', 'threads', 'versions']
+        ['blas', 'cores', 'device', 'kernels', 'processor', 'revision', 'system', 'threads', 'versions']
     """
     versions = {"python": platform.python_version()}
     for name in ("numpy", "numba", "torch", "cupy-cuda12x", "cupy-cuda13x"):
@@ -29,6 +29,7 @@ def describe_machine() -> dict[str, Any]:
             continue
     return {
         "processor": _processor(),
+        "blas": blas(),
         "cores": available_cores(),
         "threads": backend.get_num_threads(),
         "device": str(backend.get_default_device()),

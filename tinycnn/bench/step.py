@@ -7,6 +7,7 @@ drifts: what slows one engine slows the other, and the ratio of each pair of ste
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import statistics
 import time
@@ -62,9 +63,16 @@ class StepTime:
         return low, high
 
 
-def have_torch() -> bool:
-    """Whether PyTorch is installed."""
-    return importlib.util.find_spec("torch") is not None
+def load_torch() -> bool:
+    """Import PyTorch; False if it is not installed.
+
+    It is to be imported before our kernels are, which say in the environment how OpenMP's idle threads wait: then its
+    threads wait as they do where there is no tinycnn.
+    """
+    if importlib.util.find_spec("torch") is None:
+        return False
+    importlib.import_module("torch")
+    return True
 
 
 def set_num_threads(n: int, torch_too: bool = False) -> None:
@@ -73,8 +81,9 @@ def set_num_threads(n: int, torch_too: bool = False) -> None:
     Raises:
         ValueError: if n is not between 1 and the number of cores.
     """
+    with_torch = torch_too and load_torch()
     backend.set_num_threads(n)
-    if torch_too:
+    if with_torch:
         import torch
 
         torch.set_num_threads(n)

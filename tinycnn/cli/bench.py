@@ -35,7 +35,7 @@ def run(
     """Measure, print, and leave the results in a folder."""
     if against not in (None, "torch"):
         fail(f"bench: --against takes torch, got {against}")
-    if against and not bench.have_torch():
+    if against and not bench.load_torch():
         fail("bench: --against torch needs PyTorch, which is not installed (pip install torch)")
     if channels_last and not against:
         fail("bench: --channels-last says how PyTorch is to run; it needs --against torch")
