@@ -276,19 +276,20 @@ def _lines_bytes(chip: Chip, n: int, size: Pair, kernel_size: Pair, stride: Pair
     return -(-images * ((chunk - 1) * stride[0] + kernel_size[0]) * line // 64) * 64
 
 
+@planned
 def _pixels_together(chip: Chip, channels: int, kernel: int, stride: int, columns: int) -> int:
     """How many neighbouring output pixels are best taken for one with so many times the channels; 1 if none."""
     fit = [m for m in range(1, chip.lanes // channels + 1) if columns % m == 0]
     return min(fit, key=lambda m: (kernel + (m - 1) * stride) / m, default=1)
 
 
-def _together(w: Array, bias: Array | None, pixels: int, stride: int) -> tuple[Array, Array | None]:
+def _together(w: Array, pixels: int, stride: int) -> Array:
     """Weights (K, C, R, S) -> (m * K, C, R, S + (m - 1) * stride), of m pixels: each pixel's a stride further right."""
     k, c, r, s = w.shape
     wide = np.zeros((pixels, k, c, r, s + (pixels - 1) * stride), w.dtype)
     for i in range(pixels):
         wide[i, ..., i * stride : i * stride + s] = w
-    return wide.reshape(pixels * k, c, r, -1), None if bias is None else np.tile(bias, pixels)
+    return wide.reshape(pixels * k, c, r, -1)
 
 
 class _Planned(NamedTuple):
@@ -341,14 +342,15 @@ def correlate(
     """x (N, H, W, C), w (K, C, R, S) -> y (N, P, Q, K)."""
     pixels = _pixels_together(chip, w.shape[0], w.shape[3], stride[1], y.shape[2])
     if pixels > 1:
-        w, bias = _together(w, bias, pixels, stride[1])
+        w = _together(w, pixels, stride[1])
         y = y.reshape(*y.shape[:2], -1, w.shape[0])
         stride = stride[0], pixels * stride[1]
     planned = _plan_correlate(chip, w.shape, x.shape, y.shape, stride, origin, relu, get_num_threads())
     memory, work = scratch_floats(planned.floats)
     memory[: planned.add] = 0
     if bias is not None:
-        memory[: bias.size] = bias
+        for i in range(pixels):
+            memory[i * bias.size : (i + 1) * bias.size] = bias
     w = _padded_weights(w, *planned.channels, planned.slack)
     numbers = planned.plan.at(address(x), address(w), address(y), work)
     _pack(planned.pack_jobs, numbers)

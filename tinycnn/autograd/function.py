@@ -201,19 +201,18 @@ class Function:
         needs: list[bool] = []
         on_arrays = cls.on_arrays
         for x in args:
-            needed = False
             if isinstance(x, _tensor_type):
                 if x._view is not None:
                     x._view.refresh(x)
-                needed = x.requires_grad
                 if backend is not x.backend:
                     if backend is not None:
                         _refuse_mixed_devices(cls, args)
                     backend = x.backend
-                if on_arrays:
-                    x = x.array
-            forms.append(x)
-            needs.append(needed)
+                needs.append(x.requires_grad)
+                forms.append(x.array if on_arrays else x)
+            else:
+                needs.append(False)
+                forms.append(x)
         if backend is None:
             raise TypeError(f"{cls.__name__}.apply: expected at least one tensor among its arguments, got {args!r}")
         recording = True in needs and state.enabled
