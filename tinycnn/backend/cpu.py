@@ -79,6 +79,9 @@ _ELEMENTWISE = frozenset(
 )
 
 
+_is_quiet = contextvars.ContextVar("_is_quiet", default=False)  # a context cannot be entered twice
+
+
 class _Quiet(threading.local):
     """A context of this thread in which NumPy gives no warnings: a tensor's log(0) is silent, as in PyTorch and on a
     GPU. It is kept, because making one takes longer than a small operation."""
@@ -86,21 +89,15 @@ class _Quiet(threading.local):
     def __init__(self) -> None:
         context = contextvars.Context()
         context.run(np.seterr, all="ignore")
+        context.run(_is_quiet.set, True)
         self.run = context.run
-        self.entered = False  # a context cannot be entered twice
 
 
 _quiet = _Quiet()
 
 
 def _quietly(function: Callable[..., Any], *args: Any) -> Any:
-    if _quiet.entered:
-        return function(*args)
-    _quiet.entered = True
-    try:
-        return _quiet.run(function, *args)
-    finally:
-        _quiet.entered = False
+    return function(*args) if _is_quiet.get() else _quiet.run(function, *args)
 
 
 def _pooled(function: Callable[..., Any]) -> Callable[..., Any]:
