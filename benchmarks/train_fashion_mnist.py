@@ -259,27 +259,21 @@ def report() -> None:
         "",
         "For each seed both engines start from the same weights and see the same images in the same order; dropout",
         "draws from each engine's own generator. Accuracy is on the test images after the last epoch: the mean over",
-        "the seeds, and each seed's. Seconds are the median of an epoch's training steps, tinycnn / PyTorch;",
-        "other work ran on the machine at the same time, so they tell magnitudes only.",
+        "the seeds, and each seed's. How long steps take is measured by itself, see `docs/cpu.md`: other work ran on",
+        "the machine here.",
         "",
         "Where the curves of one seed part, rounding has grown from step to step: in float64 the engines stay together",
         "(`tests/test_parity_models.py`). So few steps leave a network far from its best, where the seed matters more",
         "than the engine.",
         "",
-        "| network | data | settings | tinycnn | PyTorch | s/epoch |",
-        "|---|---|---|---|---|---|",
+        "| network | data | settings | tinycnn | PyTorch |",
+        "|---|---|---|---|---|",
     ]
     for name, series in runs.items():
         settings = Settings(**series[0]["settings"])
         data = f"{settings.images:,} at {settings.size}x{settings.size}, {_epochs(settings)}"
         cells = [_accuracies([run[engine]["test_accuracy"][-1] for run in series]) for engine in ENGINES]
-        seconds = [
-            settings.parts * statistics.median(s for run in series for s in run[engine]["seconds"])
-            for engine in ENGINES
-        ]
-        lines.append(
-            f"| {name} | {data} | {settings} | {cells[0]} | {cells[1]} | {seconds[0]:.0f} / {seconds[1]:.0f} |"
-        )
+        lines.append(f"| {name} | {data} | {settings} | {cells[0]} | {cells[1]} |")
     lines += ["", "Curves: test loss and accuracy after each epoch, a line a seed.", ""]
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name, series in runs.items():

