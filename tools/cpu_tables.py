@@ -57,8 +57,9 @@ def _ratio(step: dict[str, Any]) -> str:
 
 
 def training() -> str:
-    """The step of every network: two threads, and one, and PyTorch in channels_last."""
-    others = [{_label(step): step for step in _load(name)["steps"]} for name in ("one-thread", "channels-last")]
+    """The step of every network: two threads, and one, and PyTorch in channels_last; and on another machine."""
+    names = "one-thread", "channels-last", "xeon/networks"
+    others = [{_label(step): step for step in _load(name)["steps"]} for name in names]
     steps = _load("networks")["steps"]
     rows = []
     for step in steps:
@@ -69,26 +70,33 @@ def training() -> str:
     mean = statistics.geometric_mean(step["ratio"] for step in steps)
     means = [f"{statistics.geometric_mean(step['ratio'] for step in found.values()):.2f}" for found in others]
     rows.append(["geometric mean", "", "", f"{mean:.2f}", *means])
-    return _table(["network, input, batch", "tinycnn, ms", "PyTorch, ms", "ratio", "1 thread", "channels_last"], rows)
+    head = ["network, input, batch", "tinycnn, ms", "PyTorch, ms", "ratio", "1 thread", "channels_last", "Xeon"]
+    return _table(head, rows)
 
 
 def inference() -> str:
-    """A forward pass without a tape, for one image and for 32."""
-    by_network: dict[str, dict[int, dict[str, Any]]] = {}
-    for step in _load("inference")["steps"]:
-        label = _label({**step, "batch": 0}).removesuffix(", 0")
-        by_network.setdefault(label, {})[step["batch"]] = step
+    """A forward pass without a tape, for one image and for 32; and on another machine."""
+    here, there = (_by_network(_load(name)["steps"]) for name in ("inference", "xeon/inference"))
     rows = []
-    for label, found in by_network.items():
+    for label, found in here.items():
         cells = [label]
         for batch in (1, 32):
             step = found[batch]
             cells += [milliseconds(step["median"]), milliseconds(step["pytorch_median"]), f"{step['ratio']:.2f}"]
+            cells.append(f"{there[label][batch]['ratio']:.2f}")
         rows.append(cells)
     head = ["network, input"]
     for batch in ("1 image", "32 images"):
-        head += [f"{batch}: tinycnn, ms", "PyTorch, ms", "ratio"]
+        head += [f"{batch}: tinycnn, ms", "PyTorch, ms", "ratio", "Xeon"]
     return _table(head, rows)
+
+
+def _by_network(steps: list[dict[str, Any]]) -> dict[str, dict[int, dict[str, Any]]]:
+    """The steps of a network and size by their number of images."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for step in steps:
+        found.setdefault(_label({**step, "batch": 0}).removesuffix(", 0"), {})[step["batch"]] = step
+    return found
 
 
 def memory() -> str:
