@@ -92,7 +92,7 @@ def test_the_command_prints_and_saves(tmp_path: pathlib.Path, monkeypatch: pytes
         assert len(step["tinycnn_seconds"]) == 3
         assert step["median"] == statistics.median(step["tinycnn_seconds"])
     assert [row["kind"] for row in found["layers"]["mlp 28x28, 2"]] == ["Flatten", "Linear", "ReLU", "Linear"]
-    assert {"processor", "cores", "threads", "versions", "revision"} <= set(found["machine"])
+    assert {"processor", "blas", "cores", "threads", "versions", "revision"} <= set(found["machine"])
     assert (tmp_path / "b" / "bench.png").read_bytes().startswith(b"\x89PNG")
     again = run("bench", "mlp", "--out", "b")
     assert again.exit_code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import importlib.util
 import os
+import pathlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -176,7 +177,8 @@ def blas() -> str:
     from threadpoolctl import threadpool_info
 
     found = [library for library in threadpool_info() if library["user_api"] == "blas"]
-    names = [f"{blas['internal_api']} {blas['version']} for {blas.get('architecture', '?')}" for blas in found]
+    own = [library for library in found if "numpy" in pathlib.Path(library["filepath"]).parent.name]  # SciPy brings one
+    names = [f"{blas['internal_api']} {blas['version']} for {blas.get('architecture', '?')}" for blas in own or found]
     return ", ".join(names) or "unknown"
 
 
