@@ -81,11 +81,9 @@ def set_num_threads(n: int, torch_too: bool = False) -> None:
     Raises:
         ValueError: if n is not between 1 and the number of cores.
     """
-    with_torch = torch_too and load_torch()
+    torch = importlib.import_module("torch") if torch_too else None  # first: see load_torch
     backend.set_num_threads(n)
-    if with_torch:
-        import torch
-
+    if torch is not None:
         torch.set_num_threads(n)
 
 
