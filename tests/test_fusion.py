@@ -1,4 +1,4 @@
-"""Batch norm, shortcut and ReLU, convolution and ReLU in one operation: the numbers of all apart, in networks too."""
+"""A layer and the activation behind it in one operation: the numbers of all apart, in networks too."""
 
 from __future__ import annotations
 
@@ -99,17 +99,72 @@ def test_convolution_and_relu(shape: Any, weight: Any, rest: Any, dtype: str, ke
     """The values to the bit, the gradients to rounding, and the same second derivatives."""
     leaves = [image(*sizes, dtype=dtype).requires_grad_() for sizes in (shape, weight, weight[:1])]
     together, apart = F.conv2d_relu(*leaves, **rest), F.relu(F.conv2d(*leaves, **rest))
-    assert np.array_equal(together.detach().numpy(), apart.detach().numpy())
     assert 0 < float((together > 0).float().mean().item()) < 1
-    g, close = image(*together.shape, dtype=dtype), {"rtol": 1e-4, "atol": 1e-4 if dtype == "float32" else 1e-12}
+    assert_alike(together, apart, leaves)
+
+
+def assert_alike(together: Tensor, apart: Tensor, leaves: list[Tensor]) -> None:
+    """To the bit; their gradients, recorded and not, and the gradients of these to rounding."""
+    assert np.array_equal(together.detach().numpy(), apart.detach().numpy())
+    single = together.dtype == tinycnn.float32
+    g = image(*together.shape, dtype="float32" if single else "float64")
     for create_graph in (False, True):
         ours, theirs = (tinycnn.autograd.grad(y, leaves, g, retain_graph=True, create_graph=create_graph)
                         for y in (together, apart))  # fmt: skip
         for a, b in zip(ours, theirs, strict=True):
-            assert np.allclose(a.detach().numpy(), b.detach().numpy(), **close)
+            assert np.allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-4, atol=1e-4 if single else 1e-12)
     twice = [tinycnn.autograd.grad((d[0] * d[1].sum()).sum(), leaves[:2]) for d in (ours, theirs)]
     for a, b in zip(*twice, strict=True):
-        assert np.allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-2 if dtype == "float32" else 1e-9)
+        assert np.allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-2 if single else 1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("shape", "weight", "rest"),
+    [
+        ((2, 6, 10, 10), (16, 6, 5, 5), {}),
+        ((1, 1, 8, 8), (6, 1, 5, 5), {"padding": 2, "stride": (1, 2)}),
+        ((4, 7, 7), (8, 1, 3, 3), {"groups": 4, "padding": "same"}),
+    ],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_convolution_and_sigmoid(shape: Any, weight: Any, rest: Any, bias: bool, dtype: str, kernel_set: str) -> None:
+    leaves = [image(*sizes, dtype=dtype) for sizes in (shape, weight, weight[:1])[: 3 if bias else 2]]
+    assert_alike(F.conv2d_sigmoid(*leaves, **rest), F.sigmoid(F.conv2d(*leaves, **rest)), leaves)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(7,), (4, 7), (2, 3, 7), (0, 7)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", ["relu", "sigmoid"])
+def test_linear_and_its_activation(name: str, shape: Any, bias: bool, dtype: str, kernel_set: str) -> None:
+    leaves = [image(*sizes, dtype=dtype) for sizes in (shape, (5, 7), (5,))[: 3 if bias else 2]]
+    together, apart = getattr(F, f"linear_{name}")(*leaves), getattr(F, name)(F.linear(*leaves))
+    assert_alike(together, apart, leaves)
+
+
+def test_only_what_is_wanted_gets_a_gradient() -> None:
+    x, w, b = image(3, 4).detach(), image(2, 4), image(2).detach()
+    y = F.linear_sigmoid(x, w, b)
+    assert y.grad_fn.needs_input_grad == (False, True, False)
+    (gw,) = tinycnn.autograd.grad(y.sum(), (w,))
+    assert np.allclose(gw.numpy(), tinycnn.autograd.grad(F.sigmoid(F.linear(x, w, b)).sum(), (w,))[0].numpy())
+    assert not F.linear_sigmoid(x, w.detach(), b).requires_grad
+
+
+@pytest.mark.parametrize("name", ["conv2d_sigmoid", "linear_relu", "linear_sigmoid"])
+def test_errors_name_the_operation(name: str) -> None:
+    x, w = (image(1, 2, 4, 4), image(3, 5, 2, 2)) if name == "conv2d_sigmoid" else (image(4, 2), image(3, 5))
+    with pytest.raises((ValueError, RuntimeError), match=rf"{name}: .*2.* (channels|features).*5"):
+        getattr(F, name)(x, w)
+
+
+def test_a_saved_output_that_was_written_into_is_found_out() -> None:
+    x, w = image(3, 4), image(2, 4)
+    y = F.linear_sigmoid(x, w)
+    y.detach().zero_()
+    with pytest.raises(RuntimeError, match="modified by an in-place operation"):
+        y.sum().backward()
 
 
 def test_a_gradient_that_is_a_part_of_another_passes_the_gate() -> None:
@@ -126,23 +181,39 @@ def test_a_gradient_that_is_a_part_of_another_passes_the_gate() -> None:
 def count_fused(
     monkeypatch: pytest.MonkeyPatch, run: Callable[[], object], layer: type[nn.Module] = nn.BatchNorm2d
 ) -> int:
+    """How often a layer of this class did its activation's work too."""
     calls = []
-    fused = layer.forward_relu
     with monkeypatch.context() as patch:
-        patch.setattr(layer, "forward_relu", lambda *args: calls.append(1) or fused(*args))
+        for name in ("forward_relu", "forward_sigmoid"):
+            if fused := getattr(layer, name, None):
+                patch.setattr(layer, name, lambda *args, fused=fused: calls.append(1) or fused(*args))
         run()
     return len(calls)
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("alexnet", 2), ("vgg11", 3), ("nin", 12), ("googlenet", 55), ("lenet", 0)]
+    ("name", "expected"),
+    [
+        ("alexnet", (2, 2)),
+        ("vgg11", (3, 2)),
+        ("nin", (12, 0)),
+        ("googlenet", (55, 0)),
+        ("lenet", (2, 2)),
+        ("mlp", (0, 1)),
+    ],
 )
-def test_networks_bend_as_they_convolve(name: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    net = models.create(name, ratio=16) if name != "lenet" else models.lenet()
-    size = {"lenet": 28, "googlenet": 96}.get(name, 224)
+def test_networks_bend_as_they_go(name: str, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    small = name in ("lenet", "mlp")
+    net = models.create(name, **({} if small else {"ratio": 16})).eval()
+    size = 28 if small else 96 if name == "googlenet" else 224
     x = tinycnn.randn(1, *net.input_shape[:1], size, size)
     with tinycnn.no_grad():
-        assert count_fused(monkeypatch, lambda: net(x), nn.Conv2d) == expected
+        found = tuple(count_fused(monkeypatch, lambda: net(x), layer) for layer in (nn.Conv2d, nn.Linear))
+        assert found == expected
+        step = x
+        for layer in net:  # as a reader goes through it, layer by layer
+            step = layer(step)
+        assert np.array_equal(net(x).numpy(), step.numpy())
 
 
 def test_hooks_see_what_a_convolution_gave(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +225,21 @@ def test_hooks_see_what_a_convolution_gave(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.allclose(net(x).detach().numpy(), expected, atol=1e-6)
     assert count_fused(monkeypatch, lambda: net(x), nn.Conv2d) == 0
     assert float(seen[0].min().item()) < 0  # before the ReLU
+
+
+def test_hooks_see_what_a_linear_layer_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, net = tinycnn.randn(4, 3), nn.Sequential(nn.Linear(3, 5), nn.Sigmoid())
+    seen: list[Tensor] = []
+    expected = net(x).detach().numpy()
+    assert count_fused(monkeypatch, lambda: net(x), nn.Linear) == 1
+    with net[0].register_forward_hook(lambda module, args, y: seen.append(y)):
+        assert count_fused(monkeypatch, lambda: net(x), nn.Linear) == 0
+    with net[1].register_forward_hook(lambda module, args, y: seen.append(args[0])):
+        assert count_fused(monkeypatch, lambda: net(x), nn.Linear) == 0
+    for y in seen:
+        assert np.array_equal(F.sigmoid(y).detach().numpy(), expected)
+    net[0].forward = lambda x: x - 100
+    assert float(net(x).max().item()) < 1e-6
 
 
 @pytest.mark.parametrize(("name", "expected"), [("resnet18", 17), ("resnet50", 49), ("densenet", 21), ("vgg11", 0)])

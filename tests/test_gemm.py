@@ -106,16 +106,17 @@ def test_a_small_product_starts_no_threads(monkeypatch: pytest.MonkeyPatch) -> N
     before, seen = count(), []
     set_count(2)
 
-    def matmul(a: Array, b: Array, out: Array) -> Array:
-        seen.append(count())
-        return np.dot(a, b, out=out)
+    def watched(product: Any) -> Any:
+        return lambda *args, **rest: seen.append(count()) or product(*args, **rest)
 
-    monkeypatch.setattr(gemm.np, "matmul", matmul)
+    for name in ("dot", "matmul"):
+        monkeypatch.setattr(gemm.np, name, watched(getattr(np, name)))
     try:
         a = np.ones((100, 100), np.float32)
         gemm.multiply(a, a, np.empty_like(a))
         monkeypatch.setattr(gemm, "_SMALL", 1 << 30)  # so small that the BLAS does not think of it
         gemm.multiply(a, a, np.empty_like(a))
+        gemm.multiply(a, a, np.empty((100, 200), np.float32)[:, :100])  # where rows lie apart
     finally:
         set_count(before)
-    assert seen == [1, 2]
+    assert seen == [1, 2, 2]

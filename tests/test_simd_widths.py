@@ -124,7 +124,7 @@ def neon_pieces(monkeypatch: pytest.MonkeyPatch) -> list[_PIECE]:
     found: dict[_PIECE, None] = {}
     _plan.forget_plans()
     monkeypatch.setattr(_simd, "_address", lambda *piece: found.setdefault(piece) or 1)
-    monkeypatch.setattr(_jobs.Jobs, "__call__", lambda *_: None)
+    monkeypatch.setattr(_jobs.Jobs, "__call__", lambda *_, **__: None)
     chip = _simd.CHIPS["neon"]
     with _simd.use(chip), np.errstate(all="ignore"):
         for channels, out, size, taps, stride in [

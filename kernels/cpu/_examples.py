@@ -54,6 +54,7 @@ def _vector_convolutions() -> None:
     """In vector code: Winograd's for many tiles and for few, with its gradients; walks over the image; few channels."""
     for channels, out, size, taps, stride in (
         (16, 16, 8, 3, 1), (16, 16, 40, 3, 1), (160, 160, 4, 3, 1), (16, 16, 6, 3, 2), (2, 16, 6, 3, 1),
+        (1, 6, 6, 3, 1),
     ):  # fmt: skip
         x, w = np.ones((1, channels, size, size), np.float32), np.ones((out, channels, taps, taps), np.float32)
         geometry = (stride, stride), ((1, 1), (1, 1)), _ONE, 1

@@ -114,22 +114,22 @@ def get_num_threads() -> int:
     return _this_thread.count
 
 
-def _on_threads(function: int, arguments: Array, count: int) -> None:
+def _on_threads(function: int, arguments: int, count: int) -> None:
     for i in prange(count):
-        call(function, (i, numba.get_thread_id(), arguments.ctypes.data))
+        call(function, (i, numba.get_thread_id(), arguments))
 
 
-def _in_turn(function: int, arguments: Array, count: int) -> None:
+def _in_turn(function: int, arguments: int, count: int) -> None:
     for i in range(count):
-        call(function, (i, 0, arguments.ctypes.data))
+        call(function, (i, 0, arguments))
 
 
 _run_on_threads = compiled(_on_threads, parallel=_ONLY_PRANGE)
 _run_in_turn = compiled(_in_turn)
 
 
-def run_jobs(function: int, arguments: Array, count: int, threads: bool = True) -> None:
-    """Call the function at an address with (i, thread, address of the arguments) for i = 0 ... count - 1."""
+def run_jobs(function: int, arguments: int, count: int, threads: bool = True) -> None:
+    """Call the function at an address with (i, thread, arguments), the last an address, for i = 0 ... count - 1."""
     if count == 1 or not threads or not _Threads.allowed or get_num_threads() == 1:
         _run_in_turn(function, arguments, count)
     else:
@@ -163,7 +163,7 @@ class Kernel:
             arguments = _Threads.arguments
             run(-1, _ARGUMENTS_ADDRESS, *args)
             arguments[1] = parts
-            _run_on_threads(arguments[0], arguments, parts)
+            _run_on_threads(int(arguments[0]), _ARGUMENTS_ADDRESS, parts)
 
 
 def kernel(function: Callable[..., None]) -> Kernel:
@@ -177,7 +177,7 @@ def warm_up(dtypes: Iterable[Any] = ("float32",)) -> None:
     from ._examples import run_all
 
     for run in (_run_on_threads, _run_in_turn):
-        run(0, np.zeros(1, np.int64), 0)
+        run(0, 0, 0)
     for dtype in dtypes:
         run_all(np.dtype(dtype))
 

@@ -24,9 +24,10 @@ below the number of threads: a job may use that part of some memory as its own.
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numba.core.event
 from llvmlite import ir
@@ -38,6 +39,7 @@ from ._cache import FunctionCache
 from ._jit import OPTIONS, Array, compiled, run_jobs
 from ._progress import functions
 
+Numbers: TypeAlias = "array[int]"  # 64 bits each: NumPy's arrays take longer to make
 _SIGNATURE = (types.int64, types.int64, types.int64), types.void
 _INT, _BYTE, _FLOAT = ir.IntType(64), ir.IntType(8), ir.FloatType()
 
@@ -58,7 +60,7 @@ class _Function(CFunc):
 class Jobs:
     """A function of one job, compiled when it is first needed: `f(count, numbers)` runs jobs 0 ... count - 1.
 
-    `threads`: whether there is enough to do that waking them is worth it.
+    `threads`: whether there is enough to do that waking them is worth it. `first`: which number its fields begin with.
     """
 
     def __init__(self, function: FunctionType) -> None:
@@ -68,13 +70,13 @@ class Jobs:
         self._address = 0
         functions.add(function)
 
-    def __call__(self, count: int, numbers: Array, threads: bool = True) -> None:
+    def __call__(self, count: int, numbers: Numbers, threads: bool = True, first: int = 0) -> None:
         if self.compiled is None:
             function = _Function(self._function, _SIGNATURE, locals={}, options=OPTIONS)
             function._cache = FunctionCache(self._function)
             function.compile()
             self.compiled, self._address = function, function.address
-        run_jobs(self._address, numbers, count, threads)
+        run_jobs(self._address, numbers.buffer_info()[0] + 8 * first, count, threads)
 
 
 def jobs(function: Callable[[int, int, int], None]) -> Jobs:

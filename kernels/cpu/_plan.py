@@ -15,12 +15,11 @@ plan is used the addresses of the arrays are added.
 from __future__ import annotations
 
 import functools
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
-from ._jit import Array
+from ._jobs import Numbers
 
 _MOST = 1024  # kept by each planner; the deepest networks have some hundreds of geometries
 _planners: list[Any] = []
@@ -57,13 +56,14 @@ class Plan:
 
     def __init__(self, *records: Sequence[int]) -> None:
         numbers = [number for record in records for number in record]
-        self._numbers = np.array(numbers, np.int64)
-        self._arrays = np.array([n.array if isinstance(n, Place) else 0 for n in numbers], np.intp)
+        self._numbers = array("q", numbers)
+        self._places = [(i, n.array - 1, int(n)) for i, n in enumerate(numbers) if isinstance(n, Place)]
 
-    def at(self, *addresses: int) -> Array:
+    def at(self, *addresses: int) -> Numbers:
         """The records for arrays that lie at these addresses."""
-        found: Array = np.array((0, *addresses), np.int64).take(self._arrays)
-        found += self._numbers
+        found = self._numbers[:]
+        for i, nr, offset in self._places:
+            found[i] = addresses[nr] + offset
         return found
 
 

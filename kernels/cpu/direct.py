@@ -15,7 +15,7 @@ gets; no window has to be added up, no two threads write to one place.
 Where there are so few output channels that most lanes would be idle, neighbouring pixels are taken for one pixel with
 more channels: two pixels see S + stride columns, and their kernels are the same numbers, one stride apart.
 
-The weights are packed into panels of two vectors of output channels, (panel, r, s, c, 2 lanes).
+The weights are packed into panels of two vectors of output channels (`direct_pack.py`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import Array, get_num_threads
-from ._jobs import address, clear, copy, fields, jobs, number
+from ._jobs import Jobs, address, clear, copy, fields, jobs
 from ._plan import Layout, Place, Plan, planned, records_bytes
 from ._simd import FLOAT_BYTES, Chip, call
 from ._tile import tile
 from ._transforms import transpose
+from .direct_pack import PACK_BYTES, PACK_FEW_BYTES, Pack, PackFew, pack, pack_backwards, pack_few, padded_weights
 from .layout import Pair, scratch_floats
 from .winograd import Shape, share
 
@@ -124,69 +125,6 @@ def _some_rows(job: int, thread: int, at: int) -> None:
                     )  # fmt: skip
 
 
-class _Pack(NamedTuple):
-    w: int  # (K', C', taps); K' a multiple of the lanes, and, backwards, C' too
-    out_channels: int
-    channels: int
-    taps: int
-    lanes: int
-    per_block: int  # jobs
-    chunk: int  # squares (backwards: output channels) of a job
-    u: int
-    panel: int  # bytes of a panel
-    places: int  # backwards: how many bytes behind this record stand, for each tap, the address of its first row in the
-    # first panel, and the bytes of a panel
-    transpose: int
-    work: int
-    work_step: int
-
-
-@jobs
-def _pack(job: int, thread: int, at: int) -> None:
-    """w (K, C, R, S) -> panels (panel, r, s, c, 2 lanes of K): squares of output channels x numbers, transposed."""
-    f = fields(at, _Pack)
-    vector = f.lanes * FLOAT_BYTES
-    work = f.work + thread * f.work_step
-    block = job // f.per_block
-    start = (job - block * f.per_block) * f.chunk * f.lanes
-    length = f.channels * f.taps
-    to = f.u + (block >> 1) * f.panel + (block & 1) * vector
-    for j in range(start, min(length, start + f.chunk * f.lanes), f.lanes):
-        first = max(0, min(j, length - f.lanes))
-        source = f.w + (block * f.lanes * length + first) * FLOAT_BYTES
-        call(f.transpose, (source, length * FLOAT_BYTES, work, vector))
-        for i in range(min(f.lanes, length)):
-            c = (first + i) // f.taps
-            row = (first + i - c * f.taps) * f.channels + c
-            copy(to + row * 2 * vector, work + i * vector, vector)
-
-
-@jobs
-def _pack_backwards(job: int, thread: int, at: int) -> None:
-    """w (K, C, R, S) -> panels of each parity (panel, r, s, k, 2 lanes of C)."""
-    f = fields(at, _Pack)
-    vector = f.lanes * FLOAT_BYTES
-    work = f.work + thread * f.work_step
-    block = job // f.per_block
-    first = (job - block * f.per_block) * f.chunk
-    for k in range(first, min(f.out_channels, first + f.chunk)):
-        source = f.w + (k * f.channels + block * f.lanes) * f.taps * FLOAT_BYTES
-        if k == f.out_channels - 1 and (block + 1) * f.lanes == f.channels:  # the squares end beyond the last one
-            copy(work + f.lanes * vector, source, f.taps * vector)
-            source = work + f.lanes * vector
-        for tap in range(0, f.taps, f.lanes):
-            if f.taps > 1:
-                call(f.transpose, (source + tap * FLOAT_BYTES, f.taps * FLOAT_BYTES, work, vector))
-            else:
-                copy(work, source, vector)
-            for i in range(min(f.lanes, f.taps - tap)):
-                place = at + f.places + (tap + i) * 16
-                if number(place) == 0:  # the image is smaller than the stride, and has no pixel of that parity
-                    continue
-                to = number(place) + (block >> 1) * number(place + 8) + (block & 1) * vector + k * 2 * vector
-                copy(to, work + i * vector, vector)
-
-
 _FEWEST = 5  # output channels; with fewer, most lanes would be idle
 
 
@@ -195,17 +133,8 @@ def suits(out_channels: int, kernel_size: Pair) -> bool:
     return kernel_size != (1, 1) and out_channels >= _FEWEST
 
 
-def _padded_weights(w: Array, k: int, c: int, slack: int) -> Array:
-    """w (K, C, R, S) with zeros up to k and c channels and some more behind it, as one line."""
-    taps = w.shape[2] * w.shape[3]
-    if (k, c) == w.shape[:2] and not slack:
-        return np.ascontiguousarray(w)
-    line = np.zeros(k * c * taps + slack, w.dtype)
-    line[: k * c * taps].reshape(k, c, taps)[: w.shape[0], : w.shape[1]] = w.reshape(*w.shape[:2], taps)
-    return line
-
-
-_X, _WEIGHTS, _Y, _WORK = 1, 2, 3, 4  # the arrays of a plan
+_X, _WEIGHTS, _Y, _WORK, _BIAS = 1, 2, 3, 4, 5  # the arrays of a plan
+_WALK_BYTES = records_bytes(_Walk)
 
 
 def _walk(
@@ -276,20 +205,10 @@ def _lines_bytes(chip: Chip, n: int, size: Pair, kernel_size: Pair, stride: Pair
     return -(-images * ((chunk - 1) * stride[0] + kernel_size[0]) * line // 64) * 64
 
 
-@planned
 def _pixels_together(chip: Chip, channels: int, kernel: int, stride: int, columns: int) -> int:
     """How many neighbouring output pixels are best taken for one with so many times the channels; 1 if none."""
     fit = [m for m in range(1, chip.lanes // channels + 1) if columns % m == 0]
     return min(fit, key=lambda m: (kernel + (m - 1) * stride) / m, default=1)
-
-
-def _together(w: Array, pixels: int, stride: int) -> Array:
-    """Weights (K, C, R, S) -> (m * K, C, R, S + (m - 1) * stride), of m pixels: each pixel's a stride further right."""
-    k, c, r, s = w.shape
-    wide = np.zeros((pixels, k, c, r, s + (pixels - 1) * stride), w.dtype)
-    for i in range(pixels):
-        wide[i, ..., i * stride : i * stride + s] = w
-    return wide.reshape(pixels * k, c, r, -1)
 
 
 class _Planned(NamedTuple):
@@ -297,64 +216,63 @@ class _Planned(NamedTuple):
 
     plan: Plan
     floats: int  # of memory to work in
-    add: int  # of them the first, added to each channel
-    channels: Pair  # of the weights, with zeros up to here,
-    slack: int  # and some more behind
+    pack: Jobs
+    padded: tuple[Pair, int] | None  # the channels of the weights, with zeros up to here, and some more behind; None if
+    # they are read as they are
     pack_jobs: int
-    walk_jobs: tuple[int, ...]
+    walks: tuple[Pair, ...]  # the number of a record's first field, and of jobs
     everything: bool  # whether all of the result is written
-
-
-_PACK = records_bytes(_Pack)
-_WALK = records_bytes(_Walk)
 
 
 @planned
 def _plan_correlate(
     chip: Chip, w_shape: Shape, x_shape: Shape, y_shape: Shape, stride: Pair, origin: Pair, relu: bool, threads: int
 ) -> _Planned:
-    k, c, r, s = w_shape
+    k, c, r, kernel_columns = w_shape
     n, p, q, _ = y_shape
-    lanes, taps = chip.lanes, r * s
-    blocks, panels = -(-k // lanes), -(-k // (2 * lanes))
+    lanes, together = chip.lanes, _pixels_together(chip, k, kernel_columns, stride[1], q)
+    step, channels = stride[1], k * together
+    s, q, stride = kernel_columns + (together - 1) * step, q // together, (stride[0], together * step)
+    taps, blocks, panels = r * s, -(-channels // lanes), -(-channels // (2 * lanes))
     work_step = max(_lines_bytes(chip, n, (p, q), (r, s), stride, c, threads), lanes * lanes * FLOAT_BYTES)
-    add, panel = panels * 2 * lanes, taps * c * 2 * lanes * FLOAT_BYTES
-    memory = Layout(_WORK, add * FLOAT_BYTES, panels * panel, threads * work_step)
+    add, panel = panels * 2 * lanes * FLOAT_BYTES, taps * c * 2 * lanes * FLOAT_BYTES
+    memory = Layout(_WORK, add, panels * panel, threads * work_step)
     added, u, work = memory.places
-    squares = -(-taps * c // lanes)
-    per_block = -(-squares // 64)
-    pack = _Pack(
-        Place(_WEIGHTS), k, c, taps, lanes, per_block, 64, u, panel, 0, transpose(chip), work, work_step
-    )  # fmt: skip
-    steps = p * q * k * FLOAT_BYTES, q * k * FLOAT_BYTES, k * FLOAT_BYTES
+    steps = p * q * channels * FLOAT_BYTES, q * channels * FLOAT_BYTES, channels * FLOAT_BYTES
     walk, walk_jobs = _walk(
-        chip, u, added, Place(_Y), steps, x_shape, k, (r, s), stride, origin, (p, q), work, work_step, threads, relu
-    )
+        chip, u, added, Place(_Y), steps, x_shape, channels, (r, s), stride, origin, (p, q), work, work_step, threads,
+        relu,
+    )  # fmt: skip
+    if k < lanes:
+        packed = PackFew(Place(_WEIGHTS), k, c, r, kernel_columns, together, step, u, lanes, added, Place(_BIAS))
+        walks = ((PACK_FEW_BYTES // 8, walk_jobs),)
+        return _Planned(Plan(packed, walk), memory.floats, pack_few, None, 1, walks, True)
+    per_block = -(-taps * c // (64 * lanes))
+    packing = Pack(
+        Place(_WEIGHTS), k, c, taps, lanes, per_block, 64, u, panel, 0, transpose(chip), work, work_step,
+        added, add, Place(_BIAS), k * FLOAT_BYTES,
+    )  # fmt: skip
     slack = lanes if taps * c < lanes else 0
-    return _Planned(
-        Plan(pack, walk), memory.floats, add, (blocks * lanes, c), slack, blocks * per_block, (walk_jobs,), True
-    )
+    padded = ((blocks * lanes, c), slack) if slack or k % lanes else None
+    walks = ((PACK_BYTES // 8, walk_jobs),)
+    return _Planned(Plan(packing, walk), memory.floats, pack, padded, blocks * per_block, walks, True)
 
 
 def correlate(
     chip: Chip, x: Array, w: Array, bias: Array | None, y: Array, stride: Pair, origin: Pair, relu: bool = False
 ) -> None:
     """x (N, H, W, C), w (K, C, R, S) -> y (N, P, Q, K)."""
-    pixels = _pixels_together(chip, w.shape[0], w.shape[3], stride[1], y.shape[2])
-    if pixels > 1:
-        w = _together(w, pixels, stride[1])
-        y = y.reshape(*y.shape[:2], -1, w.shape[0])
-        stride = stride[0], pixels * stride[1]
     planned = _plan_correlate(chip, w.shape, x.shape, y.shape, stride, origin, relu, get_num_threads())
-    memory, work = scratch_floats(planned.floats)
-    memory[: planned.add] = 0
-    if bias is not None:
-        for i in range(pixels):
-            memory[i * bias.size : (i + 1) * bias.size] = bias
-    w = _padded_weights(w, *planned.channels, planned.slack)
-    numbers = planned.plan.at(address(x), address(w), address(y), work)
-    _pack(planned.pack_jobs, numbers)
-    _some_rows(planned.walk_jobs[0], numbers[_PACK // 8 :])
+    _run(planned, x, w, None if bias is None else np.ascontiguousarray(bias), y)
+
+
+def _run(planned: _Planned, x: Array, w: Array, bias: Array | None, y: Array) -> None:
+    w = np.ascontiguousarray(w) if planned.padded is None else padded_weights(w, *planned.padded)
+    _, work = scratch_floats(planned.floats)
+    numbers = planned.plan.at(address(x), address(w), address(y), work, 0 if bias is None else address(bias))
+    planned.pack(planned.pack_jobs, numbers)
+    for first, count in planned.walks:
+        _some_rows(count, numbers, first=first)
 
 
 class _Parity(NamedTuple):
@@ -399,8 +317,8 @@ def _plan_input_grad(
     )
     row = k * 2 * lanes * FLOAT_BYTES
     panel_bytes = [taps[0] * taps[1] * row for taps in kernels]
-    add = panels * 2 * lanes
-    memory = Layout(_WORK, add * FLOAT_BYTES, threads * work_step, *(panels * size for size in panel_bytes))
+    add = panels * 2 * lanes * FLOAT_BYTES
+    memory = Layout(_WORK, add, threads * work_step, *(panels * size for size in panel_bytes))
     added, work, *packed = memory.places
     places = [0] * (2 * r * s)
     for (a, b), u, panel in zip(reached, packed, panel_bytes, strict=True):
@@ -409,9 +327,9 @@ def _plan_input_grad(
                 at = 2 * (down * s + across)
                 places[at : at + 2] = Place(_WORK, u + (i * len(b.taps) + j) * row), panel
     per_block = -(-k // 64)
-    pack = _Pack(
-        Place(_WEIGHTS), k, blocks * lanes, r * s, lanes, per_block, 64, 0, 0, _PACK + len(reached) * _WALK,
-        transpose(chip), work, work_step,
+    packing = Pack(
+        Place(_WEIGHTS), k, blocks * lanes, r * s, lanes, per_block, 64, 0, 0, PACK_BYTES + len(reached) * _WALK_BYTES,
+        transpose(chip), work, work_step, added, add, 0, 0,
     )  # fmt: skip
     pixel = c * FLOAT_BYTES
     steps = height * width * pixel, stride[0] * width * pixel, stride[1] * pixel
@@ -419,11 +337,11 @@ def _plan_input_grad(
     for (a, b), u, taps, size in zip(reached, packed, kernels, sizes, strict=True):
         to, ahead = Place(_Y, (a.first * width + b.first) * pixel), (a.origin, b.origin)
         walks.append(_walk(chip, u, added, to, steps, g_shape, c, taps, (1, 1), ahead, size, work, work_step, threads))
-    plan = Plan(pack, *(walk for walk, _ in walks), places)
-    return _Planned(
-        plan, memory.floats, add, (k, blocks * lanes), 0, blocks * per_block, tuple(count for _, count in walks),
-        len(reached) == len(parities),
-    )  # fmt: skip
+    plan = Plan(packing, *(walk for walk, _ in walks), places)
+    found = tuple([((PACK_BYTES + i * _WALK_BYTES) // 8, count) for i, (_, count) in enumerate(walks)])
+    padded = ((k, blocks * lanes), 0) if c % lanes else None
+    everything = len(reached) == len(parities)
+    return _Planned(plan, memory.floats, pack_backwards, padded, blocks * per_block, found, everything)
 
 
 def input_grad(chip: Chip, g: Array, w: Array, x: Array, stride: Pair, origin: Pair) -> None:
@@ -431,12 +349,5 @@ def input_grad(chip: Chip, g: Array, w: Array, x: Array, stride: Pair, origin: P
     planned = _plan_input_grad(chip, w.shape, g.shape, x.shape, stride, origin, get_num_threads())
     if planned is None or not planned.everything:
         x[...] = 0
-    if planned is None:
-        return
-    memory, work = scratch_floats(planned.floats)
-    memory[: planned.add] = 0
-    w = _padded_weights(w, *planned.channels, planned.slack)
-    numbers = planned.plan.at(address(g), address(w), address(x), work)
-    _pack_backwards(planned.pack_jobs, numbers)
-    for i, count in enumerate(planned.walk_jobs):
-        _some_rows(count, numbers[(_PACK + i * _WALK) // 8 :])
+    if planned is not None:
+        _run(planned, g, w, None, x)

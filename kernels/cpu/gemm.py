@@ -229,7 +229,9 @@ def multiply(a: Array, b: Array, out: Array) -> None:
     (m, k), n = a.shape, b.shape[1]
     work = m * n * k
     if work < _LARGE:
-        if work < _SMALL or get_num_threads() == 1 or not _library():
+        if work < _SMALL and out.flags.c_contiguous:
+            np.dot(a, b, out)  # matmul takes longer to begin
+        elif work < _SMALL or get_num_threads() == 1 or not _library():
             np.matmul(a, b, out=out)
         else:
             with _held:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..memory import LEAST, empty
+from ..memory import LEAST, empty, empty_like
 from ._jit import Array, kernel, prange
 from .rows import copy_rows, row_step
 
@@ -101,31 +101,26 @@ def jobs_for(size: int) -> int:
     return size // 16384 + 1
 
 
-def _back(order: tuple[int, ...]) -> tuple[int, ...]:
-    """The order that undoes another."""
-    return (0, 3, 1, 2) if order == (0, 2, 3, 1) else tuple([order.index(i) for i in range(len(order))])
-
-
 class Flat:
     """Arrays of one shape as flat lines in the memory order of the first; the others are copied if theirs differs."""
 
     def __init__(self, first: Array, *others: Array) -> None:
-        order = None  # in which its axes lie in memory, if not in their own
-        if not (first.flags.c_contiguous and first.flags.writeable):
-            order = memory_order(first)
-            if order is None or not first.flags.writeable:
-                first = first.copy(order="K")
-                order = memory_order(first)
-            assert order is not None
-            first = first.transpose(order)
-        out = empty(first.shape, first.dtype)
-        self.size = size = first.size
-        self.jobs = jobs_for(size)
-        self.lines = [first.reshape(size)]
+        line = first.ravel(order="K")
+        if line.base is None or not first.flags.writeable:  # there were gaps, and this is a copy in nobody's order
+            first = first.copy(order="K")
+            line = first.ravel(order="K")
+        self.result = empty_like(first)
+        self.out = self.result.ravel(order="K")
+        self.size = line.size
+        self.jobs = jobs_for(line.size)
+        self.lines = [line]
         for other in others:
-            self.lines.append(contiguous(other if order is None else other.transpose(order)).reshape(size))
-        self.out = out.reshape(size)
-        self.result = out if order is None else out.transpose(_back(order))  # `out` as the first array is
+            if other.strides == first.strides and other.flags.writeable:
+                self.lines.append(other.ravel(order="K"))
+            else:
+                order = memory_order(first)
+                assert order is not None
+                self.lines.append(contiguous(other.transpose(order)).reshape(line.size))
 
 
 class _Scratch(threading.local):
@@ -158,5 +153,6 @@ def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
 
 def scratch_floats(count: int) -> tuple[Array, int]:
     """`scratch` as a line of that many floats or more, and where it begins."""
-    _at_least(count * 4)
+    if _scratch.floats.size < count:
+        _at_least(count * 4)
     return _scratch.floats, _scratch.address

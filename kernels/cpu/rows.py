@@ -7,6 +7,7 @@ shared out among all.
 
 from __future__ import annotations
 
+from array import array
 from typing import NamedTuple
 
 import numpy as np
@@ -85,4 +86,4 @@ def copy_rows(source: Array, target: Array) -> None:
     rows = source.size // source.shape[3]
     at_a_time = max(1, _ROWS_BYTES // size)
     steps = address(source), row_step(source), address(target), row_step(target)
-    _copy_rows(-(-rows // at_a_time), np.array(_Rows(*steps, size, rows, at_a_time), np.int64))
+    _copy_rows(-(-rows // at_a_time), array("q", _Rows(*steps, size, rows, at_a_time)))

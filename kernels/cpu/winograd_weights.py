@@ -332,7 +332,8 @@ def weight_grad(chip: Chip, g: Array, x: Array, taps: int, origin: Pair, bias: b
         for first in range(0, planned.total, planned.chunk):
             here = min(planned.chunk, planned.total - first)
             transform_jobs = -(-here // _TILES)
-            numbers[_CHUNK] = first, here, transform_jobs, first > 0
+            for at, value in zip(_CHUNK, (first, here, transform_jobs, first > 0), strict=True):
+                numbers[at] = value
             _patches(2 * transform_jobs, numbers)
             _block_of_sums(planned.jobs, numbers)
     if planned.blocks:

@@ -94,6 +94,11 @@ class Node:
         self._saved = tensors
 
     @property
+    def saved_arrays(self) -> tuple[Any, ...]:
+        """What an Op's forward has given to `save_for_backward` so far, as it is."""
+        return tuple(self._saved or ())
+
+    @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What `save_for_backward` kept, as tensors.
 

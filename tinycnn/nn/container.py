@@ -8,10 +8,11 @@ from typing import Any, TypeVar, overload
 
 from ..autograd import Tensor
 from ..ops import flatten, unflatten
-from .activation import ReLU
-from .conv import Conv2d, conv_relu
+from .activation import ReLU, Sigmoid
+from .conv import Conv2d
+from .linear import Linear
 from .module import Module, assemble_repr, indented
-from .normalization import BatchNorm2d, norm_relu
+from .normalization import BatchNorm2d
 from .parameter import Parameter
 from .pooling import MaxPool2d
 
@@ -140,28 +141,42 @@ class Sequential(_ModuleRow):
     def forward(self, input: Any) -> Any:
         """The last module's output, by fewer operations where that is the same.
 
-        A batch norm or a convolution and the ReLU behind it are one: see `norm_relu` and `conv_relu`. And the maximum
+        A layer and the activation behind it are one, if nobody watches either: `_TOGETHER` tells which. And the maximum
         of a window may be taken before a ReLU as well as behind it, which then has a quarter of the pixels to bend.
         """
-        modules = [*self._modules.values(), None, None]
+        modules = [*self._modules.values()]
+        followers = [*modules[1:], None, None]
         skipped = 0
-        for module, second, third in zip(modules, modules[1:], modules[2:], strict=False):
+        for module, second, third in zip(modules, followers, followers[1:], strict=False):
             if skipped:
                 skipped -= 1
-            elif module is not None:
-                input, skipped = _call(module, second, third, input)
+            elif second is not None and type(second) in _ACTIVATIONS and second.is_plain:
+                input, skipped = _activated(module, second, third, input)
+            else:
+                input = module(input)
         return input
 
 
-def _call(module: Module, second: Module | None, third: Module | None, input: Any) -> tuple[Any, int]:
-    """What a module gives, or some modules from there on, and how many that are beyond the first."""
-    if not (type(second) is ReLU and second.is_plain):
-        return module(input), 0
-    if type(module) is BatchNorm2d:
-        return norm_relu(module, input), 1
-    if type(third) is MaxPool2d and third.is_plain and not third.return_indices:
-        return second(third(module(input))), 2
-    return (conv_relu(module, input), 1) if type(module) is Conv2d else (module(input), 0)
+_TOGETHER = {
+    (BatchNorm2d, ReLU): "forward_relu",
+    (Conv2d, ReLU): "forward_relu",
+    (Conv2d, Sigmoid): "forward_sigmoid",
+    (Linear, ReLU): "forward_relu",
+    (Linear, Sigmoid): "forward_sigmoid",
+}
+_ACTIVATIONS = frozenset(activation for _, activation in _TOGETHER)
+
+
+def _activated(module: Module, activation: Module, third: Module | None, input: Any) -> tuple[Any, int]:
+    """What a module, the activation behind it and perhaps a third one give, and how many these are beyond the first."""
+    pools = type(third) is MaxPool2d and third.is_plain and not third.return_indices
+    if pools and type(activation) is ReLU and type(module) is not BatchNorm2d:
+        assert third is not None
+        return activation(third(module(input))), 2
+    together = _TOGETHER.get((type(module), type(activation)))
+    if together is None or not module.is_plain:
+        return activation(module(input)), 1
+    return getattr(module, together)(input), 1
 
 
 class ModuleList(_ModuleRow):

@@ -163,6 +163,10 @@ class Conv2d(_Conv):
         """relu(forward(input)) in one operation; `conv_relu` calls it where that is the same."""
         return self._convolve(F.conv2d_relu, input)
 
+    def forward_sigmoid(self, input: Tensor) -> Tensor:
+        """sigmoid(forward(input)) in one operation."""
+        return self._convolve(F.conv2d_sigmoid, input)
+
     def _convolve(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":

@@ -65,5 +65,13 @@ class Linear(Module):
         """x W^T + b."""
         return F.linear(input, *self._own("weight", "bias"))
 
+    def forward_relu(self, input: Tensor) -> Tensor:
+        """relu(forward(input)) in one operation."""
+        return F.linear_relu(input, *self._own("weight", "bias"))
+
+    def forward_sigmoid(self, input: Tensor) -> Tensor:
+        """sigmoid(forward(input)) in one operation."""
+        return F.linear_sigmoid(input, *self._own("weight", "bias"))
+
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -6,6 +6,7 @@ from types import FunctionType as _FunctionType
 from typing import TYPE_CHECKING
 
 from . import (
+    activated as _activated,
     activation as _activation,
     arithmetic as _arithmetic,
     arrange as _arrange,
@@ -29,6 +30,7 @@ from . import (
     shape as _shape,
     windows as _windows,
 )
+from .activated import *  # noqa: F403
 from .activation import *  # noqa: F403
 from .arithmetic import *  # noqa: F403
 from .arrange import *  # noqa: F403
@@ -54,6 +56,7 @@ from .shape import *  # noqa: F403
 from .windows import *  # noqa: F403
 
 _FAMILIES = (
+    _activated,
     _activation,
     _arithmetic,
     _arrange,

@@ -18,7 +18,9 @@ from ..backend.dtypes import dtype, float32, promote_types
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 # Sums of products: fast in half precision, and accumulated in single.
-LOWER = frozenset("conv2d conv2d_relu conv_transpose2d linear matmul mm bmm mv".split())
+LOWER = frozenset(
+    "conv2d conv2d_relu conv2d_sigmoid conv_transpose2d linear linear_relu linear_sigmoid matmul mm bmm mv".split()
+)
 
 # Their results or their intermediate numbers have a range or a resolution that half precision lacks.
 SINGLE = frozenset(

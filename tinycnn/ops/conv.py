@@ -50,7 +50,7 @@ class Conv2d(Op):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        x, w = ctx.saved_tensors
+        x, w = ctx.saved_tensors[:2]  # an activation behind it has its output there, too
         to_x, to_w, to_b, _ = ctx.needs_input_grad
         if is_grad_enabled():
             return *differentiable_gradients(ctx, g, x, w), None

@@ -54,7 +54,7 @@ class Linear(Op):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        x, weight = ctx.saved_tensors
+        x, weight = ctx.saved_tensors[:2]  # an activation behind it has its output there, too
         to_x, to_weight, to_bias = ctx.needs_input_grad
         if not is_grad_enabled():
             return run_arrays(_linear_gradients, g, x, weight, ctx.x_shape, to_bias)
@@ -269,18 +269,24 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         >>> tinycnn.nn.functional.linear(x, weight, tinycnn.tensor([0.0, 0.0, 100.0]))
         tensor([[ 11.,  17., 123.]])
     """
-    _check("linear", *((input, weight) if bias is None else (input, weight, bias)))
+    return mapped(Linear, "linear", input, weight, bias)
+
+
+def mapped(how: type[Op], name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """What `linear` does with its arguments, for an Op that takes what Linear takes."""
+    _check(name, *((input, weight) if bias is None else (input, weight, bias)))
     shape, wanted = input.array.shape, weight.array.shape
     if len(wanted) != 2:
-        raise RuntimeError(f"linear: weight must be (out_features, in_features), got {wanted}")
+        raise RuntimeError(f"{name}: weight must be (out_features, in_features), got {wanted}")
     if not shape or shape[-1] != wanted[1]:
         raise RuntimeError(
-            f"linear: input of shape {shape} has {shape[-1] if shape else 'no'} features, "
+            f"{name}: input of shape {shape} has {shape[-1] if shape else 'no'} features, "
             f"weight {wanted} wants (..., {wanted[1]})"
         )
     if bias is not None and bias.array.shape != wanted[:1]:
-        raise RuntimeError(f"linear: bias has shape {bias.array.shape}, weight {wanted} wants ({wanted[0]},)")
-    return Linear.apply(input, weight, bias)
+        raise RuntimeError(f"{name}: bias has shape {bias.array.shape}, weight {wanted} wants ({wanted[0]},)")
+    y: Tensor = how.apply(input, weight, bias)
+    return y
 
 
 def _reflected_matmul(self: Tensor, other: Any) -> Tensor:

@@ -52,6 +52,12 @@ class Pointwise(Op):
         found: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
         for k, name in enumerate(ctx.fn.gradients):
             if ctx.needs_input_grad[k]:
-                formula = ctx.backend.kernels.formula(name) if is_grad_enabled() else None
-                found[k] = run_kernel(name, *args) if formula is None else formula(_Recorded(), *args)
+                found[k] = gradient(name, *args)
         return tuple(found)
+
+
+def gradient(kernel: str, g: Tensor, *args: Any) -> Tensor:
+    """What a gradient's kernel gives; where it is to be differentiated again, its formula on recorded tensors."""
+    if is_grad_enabled():
+        return g.backend.kernels.formula(kernel)(_Recorded(), g, *args)
+    return run_kernel(kernel, g, *args)
