@@ -1,6 +1,6 @@
 """Activations: one pass over memory, whatever the equation.
 
-An array of any axis order is one line of numbers in memory; `Flat` finds it. Each thread takes a piece of the line.
+An array of any axis order is one line of numbers in memory; `flat` finds it. Each thread takes a piece of the line.
 The pieces are looped over as slices from 0, which the compiler turns into vector code.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ._jit import Array, kernel, prange
 from ._math import exp, normal_cdf
-from .layout import Flat
+from .layout import flat, jobs_for
 
 _DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
 _EXP_COST = 8  # an exponential, in simple operations
@@ -29,9 +29,9 @@ def _relu(x: Array, y: Array, jobs: int) -> None:
 
 
 def relu(x: Array) -> Array:
-    flat = Flat(x)
-    _relu(flat.size, *flat.lines, flat.out, flat.jobs)
-    return flat.result
+    result, out, line = flat(x)
+    _relu(line.size, line, out, jobs_for(line.size))
+    return result
 
 
 @kernel
@@ -45,9 +45,9 @@ def _relu_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
 
 
 def relu_backward(g: Array, y: Array) -> Array:
-    flat = Flat(y, g)
-    _relu_backward(flat.size, *flat.lines, flat.out, flat.jobs)
-    return flat.result
+    result, out, line, g_line = flat(y, g)
+    _relu_backward(line.size, line, g_line, out, jobs_for(line.size))
+    return result
 
 
 @kernel
@@ -61,9 +61,9 @@ def _leaky_relu(x: Array, slope: float, y: Array, jobs: int) -> None:
 
 
 def leaky_relu(x: Array, slope: float) -> Array:
-    flat = Flat(x)
-    _leaky_relu(flat.size, *flat.lines, x.dtype.type(slope), flat.out, flat.jobs)
-    return flat.result
+    result, out, line = flat(x)
+    _leaky_relu(line.size, line, x.dtype.type(slope), out, jobs_for(line.size))
+    return result
 
 
 @kernel
@@ -77,9 +77,9 @@ def _leaky_relu_backward(x: Array, g: Array, slope: float, gx: Array, jobs: int)
 
 
 def leaky_relu_backward(g: Array, x: Array, slope: float) -> Array:
-    flat = Flat(x, g)
-    _leaky_relu_backward(flat.size, *flat.lines, x.dtype.type(slope), flat.out, flat.jobs)
-    return flat.result
+    result, out, line, g_line = flat(x, g)
+    _leaky_relu_backward(line.size, line, g_line, x.dtype.type(slope), out, jobs_for(line.size))
+    return result
 
 
 @kernel
@@ -93,9 +93,9 @@ def _sigmoid(x: Array, y: Array, jobs: int) -> None:
 
 
 def sigmoid(x: Array) -> Array:
-    flat = Flat(x)
-    _sigmoid(flat.size * _EXP_COST, *flat.lines, flat.out, flat.jobs)
-    return flat.result
+    result, out, line = flat(x)
+    _sigmoid(line.size * _EXP_COST, line, out, jobs_for(line.size))
+    return result
 
 
 @kernel
@@ -109,9 +109,9 @@ def _sigmoid_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
 
 
 def sigmoid_backward(g: Array, y: Array) -> Array:
-    flat = Flat(y, g)
-    _sigmoid_backward(flat.size, *flat.lines, flat.out, flat.jobs)
-    return flat.result
+    result, out, line, g_line = flat(y, g)
+    _sigmoid_backward(line.size, line, g_line, out, jobs_for(line.size))
+    return result
 
 
 @kernel
@@ -125,9 +125,9 @@ def _tanh_backward(y: Array, g: Array, gx: Array, jobs: int) -> None:
 
 
 def tanh_backward(g: Array, y: Array) -> Array:
-    flat = Flat(y, g)
-    _tanh_backward(flat.size, *flat.lines, flat.out, flat.jobs)
-    return flat.result
+    result, out, line, g_line = flat(y, g)
+    _tanh_backward(line.size, line, g_line, out, jobs_for(line.size))
+    return result
 
 
 @kernel
@@ -140,9 +140,9 @@ def _gelu(x: Array, y: Array, jobs: int) -> None:
 
 
 def gelu(x: Array) -> Array:
-    flat = Flat(x)
-    _gelu(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
-    return flat.result
+    result, out, line = flat(x)
+    _gelu(line.size * 2 * _EXP_COST, line, out, jobs_for(line.size))
+    return result
 
 
 @kernel
@@ -156,9 +156,9 @@ def _gelu_backward(x: Array, g: Array, gx: Array, jobs: int) -> None:
 
 
 def gelu_backward(g: Array, x: Array) -> Array:
-    flat = Flat(x, g)
-    _gelu_backward(flat.size * 2 * _EXP_COST, *flat.lines, flat.out, flat.jobs)
-    return flat.result
+    result, out, line, g_line = flat(x, g)
+    _gelu_backward(line.size * 2 * _EXP_COST, line, g_line, out, jobs_for(line.size))
+    return result
 
 
 def silu(x: Array) -> Array:

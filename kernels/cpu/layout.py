@@ -101,26 +101,26 @@ def jobs_for(size: int) -> int:
     return size // 16384 + 1
 
 
-class Flat:
-    """Arrays of one shape as flat lines in the memory order of the first; the others are copied if theirs differs."""
+def flat(first: Array, *others: Array) -> tuple[Array, ...]:
+    """Arrays of one shape as lines, in the memory order of the first; the others are copied if theirs differs.
 
-    def __init__(self, first: Array, *others: Array) -> None:
+    Returns:
+        an array for the result, which lies as the first one does, its line, the first one's, and those of the others.
+    """
+    line = first.ravel(order="K")
+    if line.base is None or not first.flags.writeable:  # there were gaps, and this is a copy in nobody's order
+        first = first.copy(order="K")
         line = first.ravel(order="K")
-        if line.base is None or not first.flags.writeable:  # there were gaps, and this is a copy in nobody's order
-            first = first.copy(order="K")
-            line = first.ravel(order="K")
-        self.result = empty_like(first)
-        self.out = self.result.ravel(order="K")
-        self.size = line.size
-        self.jobs = jobs_for(line.size)
-        self.lines = [line]
-        for other in others:
-            if other.strides == first.strides and other.flags.writeable:
-                self.lines.append(other.ravel(order="K"))
-            else:
-                order = memory_order(first)
-                assert order is not None
-                self.lines.append(contiguous(other.transpose(order)).reshape(line.size))
+    result = empty_like(first)
+    return result, result.ravel(order="K"), line, *[_line_as(first, other) for other in others]
+
+
+def _line_as(first: Array, other: Array) -> Array:
+    if other.strides == first.strides and other.flags.writeable:
+        return other.ravel(order="K")
+    order = memory_order(first)
+    assert order is not None
+    return contiguous(other.transpose(order)).reshape(first.size)
 
 
 class _Scratch(threading.local):

@@ -247,7 +247,7 @@ def avg_pool2d(
     y = empty((n, p, q, c), x.dtype)
     tiles = isinstance(divisor, float) and pool_tiles.suits((h, w), out_size, kernel_size, stride, padding)
     if y.size and c <= _FEW_CHANNELS and tiles:
-        pool_tiles.avg_pool2d(pixels, y, kernel_size, float(divisor))
+        pool_tiles.avg_pool2d(pixels, y, kernel_size, divisor)
     elif y.size:
         lines = empty((n * p, w * c), x.dtype)
         share = _shares(divisor, out_size, x.dtype)
@@ -298,7 +298,7 @@ def avg_pool2d_backward(
     if g.size == 0:
         gx[...] = 0
     elif gx.size and tiles:
-        pool_tiles.avg_pool2d_backward(values, gx, kernel_size, float(divisor))
+        pool_tiles.avg_pool2d_backward(values, gx, kernel_size, divisor)
     elif gx.size:
         lines = empty((n * h, q * c), g.dtype)
         share = _shares(divisor, (p, q), g.dtype)

@@ -40,8 +40,9 @@ def _windows(columns: int, kernel: int, channels: int) -> Array:
 
 
 @kernel
-def _average(x: Array, y: Array, places: Array, lines: Array, kernel_size: Pair, channels: int, share: float) -> None:
+def _average(x: Array, y: Array, places: Array, lines: Array, kernel_size: Pair, channels: int, divisor: float) -> None:
     """x (N, H, W*C) -> y (N*P, Q*C); lines (N*P, Q*S*C) is for the sums of rows."""
+    share = y.dtype.type(1 / divisor)  # here, because NumPy's numbers take long to make and to hand over
     rows = y.shape[0] // x.shape[0]
     size = uint64(places.size)
     for job in prange(y.shape[0]):
@@ -70,12 +71,13 @@ def avg_pool2d(pixels: Array, y: Array, kernel_size: Pair, divisor: float) -> No
     lines = empty((n * p, q * kernel_size[1] * c), y.dtype)
     planes = pixels.reshape(*pixels.shape[:2], -1), y.reshape(n * p, q * c)
     places = _first_places(q, kernel_size[1], c)
-    _average(pixels.size * 2, *planes, places, lines, kernel_size, c, y.dtype.type(1 / divisor))
+    _average(pixels.size * 2, *planes, places, lines, kernel_size, c, divisor)
 
 
 @kernel
-def _spread(g: Array, gx: Array, windows: Array, kernel_size: Pair, share: float) -> None:
+def _spread(g: Array, gx: Array, windows: Array, kernel_size: Pair, divisor: float) -> None:
     """g (N*P, Q*C) -> gx (N, H, W*C)."""
+    share = g.dtype.type(1 / divisor)
     rows = g.shape[0] // gx.shape[0]
     size = uint64(windows.size)
     for job in prange(g.shape[0]):
@@ -100,4 +102,4 @@ def avg_pool2d_backward(values: Array, gx: Array, kernel_size: Pair, divisor: fl
     """values (N, P, Q, C) -> gx (N, H, W, C)."""
     n, p, q, c = values.shape
     planes = values.reshape(n * p, q * c), gx.reshape(*gx.shape[:2], -1)
-    _spread(gx.size * 2, *planes, _windows(q, kernel_size[1], c), kernel_size, gx.dtype.type(1 / divisor))
+    _spread(gx.size * 2, *planes, _windows(q, kernel_size[1], c), kernel_size, divisor)

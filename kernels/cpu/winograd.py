@@ -43,7 +43,7 @@ from .layout import Pair, pixel_step, scratch_floats
 Shape = tuple[int, ...]
 
 GAP = 64  # bytes between places
-_FEWEST_3, _FEWEST_5 = 16, 24  # channels
+_FEWEST = {(3, 3): 16, (5, 5): 24}  # channels, for the kernels that have tiles
 _FEW_BLOCK = 28  # tiles
 _LARGEST_BLOCK, _BLOCK_BYTES = 56, 272 << 10  # tiles; of V, beside which the weights pass through the cache
 _FEW_TILES, _MUCH = 256, 3 << 20  # bytes of transformed weights
@@ -343,10 +343,10 @@ def _panel_of_channels(job: int, thread: int, at: int) -> None:
 
 def suits(channels: int, out_channels: int, kernel_size: Pair, stride: Pair) -> bool:
     """Whether this is the fastest way."""
-    fewest = {(3, 3): _FEWEST_3, (5, 5): _FEWEST_5}.get(kernel_size)
-    if fewest is None or stride != (1, 1) or (kernel_size == (5, 5) and _Method.precision == "strict"):
+    fewest = _FEWEST.get(kernel_size)
+    if fewest is None or channels < fewest or out_channels < fewest or stride != (1, 1):
         return False
-    return min(channels, out_channels) >= fewest
+    return kernel_size == (3, 3) or _Method.precision != "strict"
 
 
 def padded_weights(w: Array, lanes: int) -> Array:

@@ -64,15 +64,18 @@ def as_batch(op: str, x: Any) -> tuple[Tensor, bool]:
 def check_floating(op: str, **tensors: Tensor | None) -> None:
     """Raise a TypeError unless all tensors hold floating numbers of one dtype."""
     first: tuple[str, Tensor] | None = None
+    kind = None
     for name, x in tensors.items():
         if x is None:
             continue
         if not isinstance(x, Tensor):
             raise TypeError(f"{op}: {name} must be a Tensor, got {type(x).__name__}")
+        if x.array.dtype is kind:
+            continue
         if x.array.dtype.char not in INEXACT:
             raise TypeError(f"{op}: {name} must be floating, got {x.dtype!r}; convert it with .float()")
         if first is None:
-            first = name, x
+            first, kind = (name, x), x.array.dtype
         elif x.array.dtype != first[1].array.dtype:
             raise TypeError(f"{op}: {first[0]} is {first[1].dtype!r} but {name} is {x.dtype!r}; convert one of them")
 
