@@ -46,7 +46,7 @@ def fold(pixels: Array) -> Array:
 def jobs_of(size: int) -> int:
     """How many parts a sum down the columns is cut into: by the numbers that it adds up, so that rounding is the same
     on every machine."""
-    return int(min(64, size // 8192 + 1))
+    return min(64, size // 8192 + 1)
 
 
 class Table(NamedTuple):
@@ -249,8 +249,9 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
 
 @kernel
-def _transform(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs: int) -> None:
+def _transform(x: Array, lines: Array, y: Array, jobs: int) -> None:
     rows, channels = y.shape
+    mean, scale, bias = lines[0], lines[2], lines[3]
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
             source, target = x[i], y[i]
@@ -276,7 +277,7 @@ _NONE = {kind: np.empty(0, kind) for kind in "fd"}
 
 
 def _is_line(values: Array, dtype: Any) -> bool:
-    return values.dtype == dtype and bool(values.flags.c_contiguous and values.flags.writeable)
+    return values.dtype == dtype and values.flags.carray  # in C's order, and writable
 
 
 def _line_or_none(values: Array | None, dtype: Any) -> Array | None:
@@ -314,8 +315,7 @@ def eval_rows(
 def transformed(x: Table, rows: Array) -> Array:
     """The images by the rows of `rows_of`: (N, C, H, W)."""
     y, out = x.room()
-    mean, _, scale, bias = rows
-    _transform(out.size, x.matrix, mean, scale, bias, out, jobs_of(out.size))
+    _transform(out.size, x.matrix, rows, out, jobs_of(out.size))
     return y
 
 

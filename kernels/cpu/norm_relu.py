@@ -28,8 +28,9 @@ from .norm import (
 
 
 @kernel
-def _transform_relu(x: Array, mean: Array, scale: Array, bias: Array, y: Array, jobs: int) -> None:
+def _transform_relu(x: Array, lines: Array, y: Array, jobs: int) -> None:
     rows, channels = y.shape
+    mean, scale, bias = lines[0], lines[2], lines[3]
     zero = x.dtype.type(0)
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
@@ -40,8 +41,9 @@ def _transform_relu(x: Array, mean: Array, scale: Array, bias: Array, y: Array, 
 
 
 @kernel
-def _transform_add_relu(x: Array, mean: Array, scale: Array, bias: Array, other: Array, y: Array, jobs: int) -> None:
+def _transform_add_relu(x: Array, lines: Array, other: Array, y: Array, jobs: int) -> None:
     rows, channels = y.shape
+    mean, scale, bias = lines[0], lines[2], lines[3]
     zero = x.dtype.type(0)
     for job in prange(jobs):
         for i in range(job * rows // jobs, (job + 1) * rows // jobs):
@@ -55,11 +57,10 @@ def _bent(x: Table, rows: Array, shortcut: Array | None) -> Array:
     """The images by the rows of `rows_of`, plus the shortcut, through ReLU: (N, C, H, W)."""
     y, out = x.room()
     jobs = jobs_of(out.size)
-    mean, _, scale, bias = rows
     if shortcut is None:
-        _transform_relu(out.size, x.matrix, mean, scale, bias, out, jobs)
+        _transform_relu(out.size, x.matrix, rows, out, jobs)
     else:
-        _transform_add_relu(2 * out.size, x.matrix, mean, scale, bias, x.cut(shortcut), out, jobs)
+        _transform_add_relu(2 * out.size, x.matrix, rows, x.cut(shortcut), out, jobs)
     return y
 
 

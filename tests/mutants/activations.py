@@ -7,6 +7,7 @@ from typing import Any
 
 import tinycnn
 from tinycnn.ops import pointwise
+from tinycnn.ops.activated import Conv2dSigmoid, LinearReLU, LinearSigmoid
 from tinycnn.ops.activation import ELU, GELU, HardTanh, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 
 from .mutant import change, mutant, mutant_of, with_gradient_of
@@ -88,3 +89,21 @@ def logsigmoid_mirrored(right: Any, input: Any) -> Any:
     """log sigmoid rises where x is far below zero and is flat above: its slope is 1 - sigmoid(x)."""
     wrong = tinycnn.nn.functional.softplus(input)
     return with_gradient_of(right(input), wrong)
+
+
+@mutant(Conv2dSigmoid, op="conv2d_sigmoid", wrong="the bias's gradient is taken behind the sigmoid")
+def conv_bias_behind_the_sigmoid(right: Any, ctx: Any, g: Any) -> Any:
+    """The bias is added before the sigmoid, whose slope its gradient has to pass as those of x and w do."""
+    return change(right(ctx, g), 2, lambda _: g.sum((0, 2, 3)))
+
+
+@mutant(LinearReLU, op="linear_relu", wrong="g passes where the ReLU has cut off")
+def linear_relu_everything_passes(right: Any, ctx: Any, g: Any) -> Any:
+    """Without the gate the gradient is that of the linear map alone."""
+    return LinearReLU.inner.backward(ctx, g)
+
+
+@mutant(LinearSigmoid, op="linear_sigmoid", wrong="y for y (1 - y)")
+def linear_sigmoid_factor_dropped(right: Any, ctx: Any, g: Any) -> Any:
+    """The last of what is kept is the sigmoid's output; its slope has a second factor."""
+    return LinearSigmoid.inner.backward(ctx, g * ctx.saved_tensors[-1])

@@ -101,11 +101,10 @@ class BatchNorm(_Affine):
         """What `batch_norm` takes behind its input; counts the batch."""
         self._check_input(input)
         share = 0.0 if self.momentum is None else self.momentum
-        counter = self.num_batches_tracked
-        if self.training and self.track_running_stats and counter is not None:
-            count_batch(counter)
+        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
+            count_batch(self.num_batches_tracked)
             if self.momentum is None:  # the plain average over all batches
-                share = 1 / counter.item()
+                share = 1 / self.num_batches_tracked.item()
         mean, var = self._own("running_mean", "running_var")
         by_batch = self.training or mean is None or var is None
         if self.training and not self.track_running_stats:

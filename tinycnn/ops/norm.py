@@ -195,12 +195,14 @@ def check_batch_norm(
         raise ValueError(f"{name}: input must be (N, C), (N, C, L) or (N, C, H, W), got shape {shape}")
     if eps < 0:
         raise ValueError(f"{name}: eps must not be negative, got {eps}")
-    for what, t in {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}.items():
+    wanted = (shape[1],)
+    for what, t in ("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias):
         if t is None:
             continue
-        if t.array.shape != (shape[1],):
-            raise ValueError(f"{name}: {what} has shape {t.array.shape}, input {shape} wants ({shape[1]},)")
-        if t.array.dtype.char not in INEXACT:
+        array = t.array
+        if array.shape != wanted:
+            raise ValueError(f"{name}: {what} has shape {array.shape}, input {shape} wants ({shape[1]},)")
+        if array.dtype.char not in INEXACT:
             raise TypeError(f"{name}: {what} must be floating, got {t.dtype!r}")
 
 
