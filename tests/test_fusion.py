@@ -152,6 +152,34 @@ def test_only_what_is_wanted_gets_a_gradient() -> None:
     assert not F.linear_sigmoid(x, w.detach(), b).requires_grad
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 8, 3), nn.Linear(7, 5)], ids=["conv", "linear"])
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Sigmoid()], ids=["relu", "sigmoid"])
+def test_half_precision_and_autocast(
+    layer: nn.Module, activation: nn.Module, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, net = getattr(tinycnn, dtype), nn.Sequential(layer, activation)
+    x = image(2, 3, 7, 7, dtype="float32")
+    found = []
+    for run in (net, lambda x: activation(layer(x))):
+        with tinycnn.autocast("cpu", dtype=kind):
+            y = run(x)
+        assert y.dtype == kind
+        found.append([y.detach(), *tinycnn.autograd.grad(y, (x, *net.parameters()), tinycnn.ones_like(y))])
+    assert count_fused(monkeypatch, lambda: net(x), type(layer)) == 1
+    for a, b in zip(*found, strict=True):
+        assert a.dtype == b.dtype
+        assert np.array_equal(a.float().numpy(), b.float().numpy())
+
+
+@pytest.mark.parametrize("name", ["linear_relu", "linear_sigmoid"])
+@pytest.mark.parametrize("dtype", ["int64", "bool"])
+def test_numbers_that_are_not_floating_are_refused(dtype: str, name: str) -> None:
+    x, w = (tinycnn.ones(2, 2, dtype=getattr(tinycnn, dtype)) for _ in "xw")
+    with pytest.raises(TypeError, match=f"{name}: input must be floating, got"):
+        getattr(F, name)(x, w)
+
+
 @pytest.mark.parametrize("name", ["conv2d_sigmoid", "linear_relu", "linear_sigmoid"])
 def test_errors_name_the_operation(name: str) -> None:
     x, w = (image(1, 2, 4, 4), image(3, 5, 2, 2)) if name == "conv2d_sigmoid" else (image(4, 2), image(3, 5))
@@ -227,19 +255,42 @@ def test_hooks_see_what_a_convolution_gave(monkeypatch: pytest.MonkeyPatch) -> N
     assert float(seen[0].min().item()) < 0  # before the ReLU
 
 
-def test_hooks_see_what_a_linear_layer_gave(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, net = tinycnn.randn(4, 3), nn.Sequential(nn.Linear(3, 5), nn.Sigmoid())
+@pytest.mark.parametrize("layer", [nn.Linear(5, 3), nn.Conv2d(2, 3, 2)], ids=["linear", "conv"])
+def test_hooks_see_what_a_layer_gave_its_sigmoid(layer: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, net = tinycnn.randn(1, 2, 4, 5, requires_grad=True), nn.Sequential(layer, nn.Sigmoid())
     seen: list[Tensor] = []
     expected = net(x).detach().numpy()
-    assert count_fused(monkeypatch, lambda: net(x), nn.Linear) == 1
+    assert count_fused(monkeypatch, lambda: net(x), type(layer)) == 1
     with net[0].register_forward_hook(lambda module, args, y: seen.append(y)):
-        assert count_fused(monkeypatch, lambda: net(x), nn.Linear) == 0
+        assert count_fused(monkeypatch, lambda: net(x), type(layer)) == 0
     with net[1].register_forward_hook(lambda module, args, y: seen.append(args[0])):
-        assert count_fused(monkeypatch, lambda: net(x), nn.Linear) == 0
+        assert count_fused(monkeypatch, lambda: net(x), type(layer)) == 0
+    gradients: list[Tensor] = []
+    with net[1].register_full_backward_hook(lambda module, g_in, g_out: gradients.extend([*g_in, *g_out])):
+        net(x).sum().backward()
+    assert np.allclose(gradients[0].numpy(), expected * (1 - expected), atol=1e-6)
+    assert (gradients[1].numpy() == 1).all()
     for y in seen:
         assert np.array_equal(F.sigmoid(y).detach().numpy(), expected)
     net[0].forward = lambda x: x - 100
     assert float(net(x).max().item()) < 1e-6
+
+
+def test_a_layer_of_a_class_of_its_own_is_called() -> None:
+    class Doubled(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            return 2 * super().forward(input)
+
+    class Halved(nn.Sigmoid):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input) / 2
+
+    x, plain = tinycnn.randn(4, 3), nn.Linear(3, 2)
+    doubled = Doubled(3, 2)
+    doubled.load_state_dict(plain.state_dict())
+    expected = F.sigmoid(2 * plain(x)).detach().numpy()
+    assert np.array_equal(nn.Sequential(doubled, nn.Sigmoid())(x).detach().numpy(), expected)
+    assert np.array_equal(nn.Sequential(doubled, Halved())(x).detach().numpy(), expected / 2)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("resnet18", 17), ("resnet50", 49), ("densenet", 21), ("vgg11", 0)])

@@ -100,6 +100,36 @@ def test_the_threads_of_the_blas_are_as_before(size: int, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(gemm._library() is None, reason="no BLAS whose threads can be counted")
+@pytest.mark.parametrize("rows", [4, 400])  # the second is large
+def test_one_thread_is_one_of_the_blas_too(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it may use otherwise: with more it adds up in another order."""
+    count, set_count = gemm._thread_functions()
+    before, seen, product = count(), [], np.matmul
+    monkeypatch.setattr(gemm, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(gemm.np, "matmul", lambda *args, **rest: seen.append(count()) or product(*args, **rest))
+    set_count(2)
+    try:
+        a, b = np.ones((rows, 1000), np.float32), np.ones((1000, 140), np.float32)
+        gemm.multiply(a, b, np.empty((rows, 140), np.float32))
+        assert seen == [1]
+        assert count() == 2
+    finally:
+        set_count(before)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 1, 1), (1, 1, 1), (1, 4, 1), (2, 3, 4)])
+@pytest.mark.parametrize("zeros", ["left", "right"])
+def test_zero_times_infinity(zeros: str, shape: tuple[int, int, int]) -> None:
+    """Is no number, also where there is a single zero."""
+    m, k, n = shape
+    a, b, out = np.zeros((m, k), np.float32), np.zeros((k, n), np.float32), np.empty((m, n), np.float32)
+    (b if zeros == "left" else a).fill(np.inf)
+    with np.errstate(invalid="ignore"):
+        gemm.multiply(a, b, out)
+    assert np.isnan(out).all()
+
+
+@pytest.mark.skipif(gemm._library() is None, reason="no BLAS whose threads can be counted")
 def test_a_small_product_starts_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gemm, "get_num_threads", lambda: 2)
     count, set_count = gemm._thread_functions()

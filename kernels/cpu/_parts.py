@@ -18,8 +18,8 @@ and compiled is this, made from its source, so that one compilation serves one t
 `double(0, 1, x, y, jobs)` does all jobs. `double(-1, address, x, y, jobs)` does none: it writes down its arguments, as
 numbers, at an address, and before them the address of a function that, given the number of a part, reads them back and
 does that part. This function takes numbers alone, so one loop over threads, compiled once, runs the parts of all
-kernels (`run_parts` in `_jit.py`). Numba's own `parallel=True` would compile each kernel's loop into a function apart,
-which takes three times as long.
+kernels (`_on_threads` in `_jit.py`). Numba's own `parallel=True` would compile each kernel's loop into a function
+apart, which takes three times as long.
 """
 
 from __future__ import annotations

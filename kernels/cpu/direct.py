@@ -243,7 +243,7 @@ def _plan_correlate(
         chip, u, added, Place(_Y), steps, x_shape, channels, (r, s), stride, origin, (p, q), work, work_step, threads,
         relu,
     )  # fmt: skip
-    if k < lanes:
+    if together > 1:
         packed = PackFew(Place(_WEIGHTS), k, c, r, kernel_columns, together, step, u, lanes, added, Place(_BIAS))
         walks = ((PACK_FEW_BYTES // 8, walk_jobs),)
         return _Planned(Plan(packed, walk), memory.floats, pack_few, None, 1, walks, True)

@@ -1,8 +1,8 @@
 """Weights as `direct.py` reads them: panels (panel, r, s, c, 2 lanes), and what is added to each channel's sums.
 
 Three ways to get there: squares of output channels x numbers, transposed in registers (forward); the same backwards,
-where every tap has a place of its own in the panels of one parity; and number by number where all output channels fit
-into one vector, perhaps those of several neighbouring pixels.
+where every tap has a place of its own in the panels of one parity; and number by number where the few output channels
+of several neighbouring pixels share a vector.
 """
 
 from __future__ import annotations

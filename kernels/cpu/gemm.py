@@ -228,26 +228,35 @@ def multiply(a: Array, b: Array, out: Array) -> None:
     """out (M, N) = a (M, K) b (K, N), of one dtype; out has its rows as lines of memory."""
     (m, k), n = a.shape, b.shape[1]
     work = m * n * k
-    if work < _LARGE:
-        if work < _SMALL and out.flags.c_contiguous:
-            np.dot(a, b, out)  # matmul takes longer to begin
-        elif work < _SMALL or get_num_threads() == 1 or not _library():
-            np.matmul(a, b, out=out)
+    if work < _SMALL:
+        if a.size > 1 < b.size and out.flags.c_contiguous:
+            np.dot(a, b, out)  # begins sooner than matmul, but takes a single 0 times infinity for 0
         else:
-            with _held:
-                np.matmul(a, b, out=out)
+            np.matmul(a, b, out=out)
         return
-    kind, threads, parts = a.dtype.char, get_num_threads(), _parts(m, n, k)
-    if (parts > 1 or (threads > 1 and max(m, n) >= _LONG)) and out.strides[1] == out.itemsize:
-        strides, function = (_strides(a), _strides(b)), _function(kind)
-        if function and strides[0] and strides[1]:
-            plan, cut = _plan(function, kind, (m, n, k), strides[0], strides[1], out.strides, parts, threads)
-            target = out if parts == 1 else empty(parts * m * n, out.dtype)
-            numbers = plan.at(address(a), address(b), address(target))
-            with _held:
-                _multiply(cut, numbers)
-            if parts > 1:
-                add_parts(target, parts, m * n)
-                out[...] = target[: m * n].reshape(m, n)
-            return
-    np.matmul(a, b, out=out)
+    threads = get_num_threads()
+    if work >= _LARGE and _share_out(a, b, out, (m, n, k), threads):
+        return
+    if _library() and (work < _LARGE or threads == 1):
+        with _held:
+            np.matmul(a, b, out=out)
+    else:
+        np.matmul(a, b, out=out)
+
+
+def _share_out(a: Array, b: Array, out: Array, shape: tuple[int, int, int], threads: int) -> bool:
+    """Multiply in jobs, if that is possible and there is something to share out; whether it was done."""
+    (m, n, k), kind = shape, a.dtype.char
+    parts, strides, function = _parts(*shape), (_strides(a), _strides(b)), _function(kind)
+    worth = parts > 1 or (threads > 1 and max(m, n) >= _LONG)
+    if not (worth and function and strides[0] and strides[1] and out.strides[1] == out.itemsize):
+        return False
+    plan, cut = _plan(function, kind, (m, n, k), strides[0], strides[1], out.strides, parts, threads)
+    target = out if parts == 1 else empty(parts * m * n, out.dtype)
+    numbers = plan.at(address(a), address(b), address(target))
+    with _held:
+        _multiply(cut, numbers)
+    if parts > 1:
+        add_parts(target, parts, m * n)
+        out[...] = target[: m * n].reshape(m, n)
+    return True

@@ -160,11 +160,11 @@ class Conv2d(_Conv):
         return self._convolve(F.conv2d, input)
 
     def forward_relu(self, input: Tensor) -> Tensor:
-        """relu(forward(input)) in one operation; `conv_relu` calls it where that is the same."""
+        """relu(forward(input)) in one operation; `Sequential` and `conv_relu` call it where that is the same."""
         return self._convolve(F.conv2d_relu, input)
 
     def forward_sigmoid(self, input: Tensor) -> Tensor:
-        """sigmoid(forward(input)) in one operation."""
+        """sigmoid(forward(input)) in one operation; `Sequential` calls it where that is the same."""
         return self._convolve(F.conv2d_sigmoid, input)
 
     def _convolve(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:

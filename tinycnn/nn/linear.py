@@ -66,11 +66,11 @@ class Linear(Module):
         return F.linear(input, *self._own("weight", "bias"))
 
     def forward_relu(self, input: Tensor) -> Tensor:
-        """relu(forward(input)) in one operation."""
+        """relu(forward(input)) in one operation; `Sequential` calls it where that is the same."""
         return F.linear_relu(input, *self._own("weight", "bias"))
 
     def forward_sigmoid(self, input: Tensor) -> Tensor:
-        """sigmoid(forward(input)) in one operation."""
+        """sigmoid(forward(input)) in one operation; `Sequential` calls it where that is the same."""
         return F.linear_sigmoid(input, *self._own("weight", "bias"))
 
     def extra_repr(self) -> str:

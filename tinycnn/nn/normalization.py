@@ -94,7 +94,7 @@ class BatchNorm(_Affine):
         return F.batch_norm(input, **self._settings(input))
 
     def forward_relu(self, input: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """relu(forward(input) + shortcut) in one operation; `norm_relu` calls it where that is the same."""
+        """relu(forward(input) + shortcut) in one operation; `Sequential` and `norm_relu` call it if that is alike."""
         return F.batch_norm_relu(input, **self._settings(input), shortcut=shortcut)
 
     def _settings(self, input: Tensor) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from ..autograd import Op, Tensor
 from .activation import ReLU, Sigmoid
 from .conv import Conv2d, convolved
-from .geometry import Pair
+from .geometry import Pair, check_floating
 from .linalg import Linear, mapped
 from .pointwise import Pointwise, gradient
 from .registry import Make, Sample, op
@@ -113,6 +113,7 @@ def linear_sigmoid(input: Tensor, weight: Tensor, bias: Tensor | None = None) ->
 
     Raises:
         RuntimeError: as `linear`.
+        TypeError: if input is not floating.
 
     Example:
         >>> import tinycnn
@@ -120,6 +121,7 @@ def linear_sigmoid(input: Tensor, weight: Tensor, bias: Tensor | None = None) ->
         >>> tinycnn.nn.functional.linear_sigmoid(x, weight)
         tensor([[1.0000, 0.5000]])
     """
+    check_floating("linear_sigmoid", input=input)
     return mapped(LinearSigmoid, "linear_sigmoid", input, weight, bias)
 
 
@@ -139,6 +141,7 @@ def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
 
     Raises:
         RuntimeError: as `linear`.
+        TypeError: if input is not floating.
 
     Example:
         >>> import tinycnn
@@ -146,4 +149,5 @@ def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
         >>> tinycnn.nn.functional.linear_relu(x, weight)
         tensor([[11.,  0.]])
     """
+    check_floating("linear_relu", input=input)
     return mapped(LinearReLU, "linear_relu", input, weight, bias)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Tensor
-from ..backend.dtypes import INEXACT
+from ..backend.dtypes import INEXACT, from_numpy_dtype
 
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
@@ -63,8 +63,7 @@ def as_batch(op: str, x: Any) -> tuple[Tensor, bool]:
 
 def check_floating(op: str, **tensors: Tensor | None) -> None:
     """Raise a TypeError unless all tensors hold floating numbers of one dtype."""
-    first: tuple[str, Tensor] | None = None
-    kind = None
+    first, kind = "", None
     for name, x in tensors.items():
         if x is None:
             continue
@@ -74,10 +73,11 @@ def check_floating(op: str, **tensors: Tensor | None) -> None:
             continue
         if x.array.dtype.char not in INEXACT:
             raise TypeError(f"{op}: {name} must be floating, got {x.dtype!r}; convert it with .float()")
-        if first is None:
-            first, kind = (name, x), x.array.dtype
-        elif x.array.dtype != first[1].array.dtype:
-            raise TypeError(f"{op}: {first[0]} is {first[1].dtype!r} but {name} is {x.dtype!r}; convert one of them")
+        if kind is None:
+            first, kind = name, x.array.dtype
+        elif x.array.dtype != kind:
+            wanted = from_numpy_dtype(kind)
+            raise TypeError(f"{op}: {first} is {wanted!r} but {name} is {x.dtype!r}; convert one of them")
 
 
 def check_count(op: str, **numbers: Any) -> None:
