@@ -74,10 +74,10 @@ def pack(job: int, thread: int, at: int) -> None:
 
 @jobs
 def pack_backwards(job: int, thread: int, at: int) -> None:
-    """w (K, C, R, S) -> panels of each parity (panel, r, s, k, 2 lanes of C)."""
+    """w (K, C, R, S) -> panels of each parity (panel, r, s, k, 2 lanes of C); there is no bias."""
     f = fields(at, Pack)
     if job == 0:
-        _place_bias(f.added, f.added_bytes, f.bias, f.bias_bytes, 1)
+        clear(f.added, f.added_bytes)
     vector = f.lanes * FLOAT_BYTES
     work = f.work + thread * f.work_step
     block = job // f.per_block

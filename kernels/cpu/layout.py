@@ -153,6 +153,5 @@ def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
 
 def scratch_floats(count: int) -> tuple[Array, int]:
     """`scratch` as a line of that many floats or more, and where it begins."""
-    if _scratch.floats.size < count:
-        _at_least(count * 4)
+    _at_least(count * 4)
     return _scratch.floats, _scratch.address

@@ -105,9 +105,7 @@ def with_pytorch_keywords(function: _F, *, name: str = "", method: bool = False)
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
-            if not kwargs:
-                return function(*args) if modes.dtypes else plain(*args)
-            if kwargs.keys() <= own:
+            if not kwargs or kwargs.keys() <= own:
                 return function(*args, **kwargs) if modes.dtypes else plain(*args, **kwargs)
             return translated(args, kwargs)
         except MISTAKES as error:
